@@ -1,0 +1,24 @@
+"""The command line: `agent …`. Each command group is a module; heavy imports wait for a call."""
+
+from __future__ import annotations
+
+import typer
+
+from agent.cli import doctor, experience, models, solve
+
+app = typer.Typer(
+    name="agent",
+    help="Fix issues in a git repository, verified, with a model on your own machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+app.command("solve")(solve.solve)
+app.add_typer(models.app, name="models", help="List, fetch and add models.")
+app.add_typer(experience.app, name="experience", help="Look into stored trajectories.")
+app.command("doctor")(doctor.doctor)
+
+
+def main() -> None:
+    """The console script."""
+    app()

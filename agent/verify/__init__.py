@@ -1,0 +1,1 @@
+"""The only place that may call a patch verified."""

@@ -1,0 +1,41 @@
+# Two commands set up a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+SANDBOX ?= auto
+BASE_IMAGE ?= python:3.12-slim-bookworm
+BIN := .venv/bin
+
+.PHONY: demo test lint image bench clean
+
+demo: .venv/done .venv-demo/done
+	$(BIN)/agent models pull
+	$(BIN)/python examples/demo.py --sandbox $(SANDBOX) --env $(CURDIR)/.venv-demo
+
+test: .venv/done lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: .venv/done
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+image:
+	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) -t apprentice-sandbox .
+
+bench: .venv/done
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/tool_call_latency.py
+	$(BIN)/python benchmarks/solve_overhead.py
+
+.venv/done: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+.venv-demo/done: examples/shop/requirements.txt
+	$(PYTHON) -m venv .venv-demo
+	.venv-demo/bin/pip install --quiet -r examples/shop/requirements.txt
+	touch $@
+
+clean:
+	rm -rf .venv .venv-demo build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

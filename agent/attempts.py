@@ -1,0 +1,131 @@
+"""Attempts at one task: greedy first, then samples, until the verifier accepts one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from agent.config import Settings
+from agent.context.brief import Brief
+from agent.loop import Loop
+from agent.session import Session
+from agent.status import BudgetSpent
+from agent.task import Budget
+from agent.verify.verifier import Verdict, Verifier
+from agent.workspace import Workspace
+from policies.base import Policy
+from policies.experience.events import AttemptEnded, Judged, Tested
+from tools.sandbox.base import Sandbox
+from tools.testing.results import TestRun
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """What came of all attempts: the best verdict (if any patch got that far) and why they ended."""
+
+    verdict: Verdict | None
+    count: int
+    reason: str
+
+
+def attempt_all(
+    session: Session,
+    policy: Policy,
+    sandbox: Sandbox,
+    workspace: Workspace,
+    brief: Brief,
+    verifier: Verifier,
+    settings: Settings,
+    budget: Budget,
+) -> Attempts:
+    """Sample attempts until one is verified or the budget is spent.
+
+    On two cores the engine is compute-bound, so attempts are drawn one after the other and
+    share the prompt's KV cache: an attempt that is not needed costs nothing.
+    """
+    verdicts: list[Verdict] = []
+    seen: dict[str, TestRun] = {}
+    judged: set[str] = set()
+    passing = tuple(t for t, o in verifier.baseline.outcomes.items() if o in ("passed", "xfailed"))
+    base = sandbox.snapshot()
+    for number in range(settings.samples):
+        sandbox.restore(base)
+        loop = Loop(
+            session=session,
+            policy=policy,
+            sandbox=sandbox,
+            workspace=workspace,
+            brief=brief,
+            targets=verifier.targets,
+            passing=passing,
+            settings=settings,
+            budget=budget,
+            number=number,
+            temperature=temperature(settings, number),
+            seen=seen,
+        )
+        try:
+            diff = loop.run()
+        except BudgetSpent as spent:
+            session.emit(AttemptEnded(reason=str(spent), attempt=number, round=loop.round))
+            return Attempts(select(verdicts), number + 1, str(spent))
+        if diff is None or diff in judged:
+            continue
+        judged.add(diff)
+        verdict = judge(session, verifier, diff, budget, number)
+        if verdict.verified:
+            return Attempts(verdict, number + 1, "verified")
+        verdicts.append(verdict)
+    return Attempts(select(verdicts), settings.samples, f"{settings.samples} attempts failed")
+
+
+def temperature(settings: Settings, number: int) -> float:
+    """Greedy first; then around the configured temperature, warmer with every fourth sample."""
+    return 0.0 if number == 0 else settings.temperature + 0.1 * ((number - 1) % 4)
+
+
+def judge(
+    session: Session, verifier: Verifier, diff: str, budget: Budget, attempt: int
+) -> Verdict:
+    """Have a patch verified, and record the verdict."""
+    verdict = verifier.judge(diff)
+    if verdict.run is not None:
+        budget.test_seconds += verdict.run.seconds
+        session.emit(
+            Tested(
+                label="verification",
+                outcomes=dict(verdict.run.outcomes),
+                exit_code=verdict.run.exit_code,
+                killed_by=verdict.run.killed_by,
+                complete=verdict.run.complete,
+                seconds=verdict.run.seconds,
+                output=verdict.run.output,
+                attempt=attempt,
+                phase="verify",
+            )
+        )
+    session.emit(
+        Judged(
+            verified=verdict.verified,
+            reasons=verdict.reasons,
+            findings=verdict.findings,
+            rewards=dict(verdict.rewards),
+            fixed=verdict.fixed,
+            broken=verdict.broken,
+            diff_sha256=verdict.digest,
+            seconds=verdict.seconds,
+            attempt=attempt,
+            phase="verify",
+        )
+    )
+    return verdict
+
+
+def select(verdicts: Iterable[Verdict]) -> Verdict | None:
+    """The best of several unverified patches: most fixed, least broken, smallest diff."""
+    clean = [verdict for verdict in verdicts if not verdict.findings]
+    return min(
+        clean,
+        key=lambda v: (-len(v.fixed), len(v.broken), len(v.diff)),
+        default=None,
+    )

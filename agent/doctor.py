@@ -1,0 +1,134 @@
+"""`agent doctor`: is everything there that a solve needs, and how fast is it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config import Settings
+from agent.workspace import timed
+
+MIN_FREE_BYTES = 3_000_000_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding: `ok` None means optional and absent; `next` says what to do."""
+
+    name: str
+    ok: bool | None
+    detail: str
+    next: str = ""
+
+
+def checks(settings: Settings, repository: Path) -> Iterator[Check]:
+    """Run the checks one by one, the slow ones (sandbox, model) last."""
+    steps: list[Callable[[], Iterator[Check]]] = [
+        _git,
+        lambda: _repository(repository),
+        _disk,
+        _store,
+        lambda: _sandboxes(settings),
+        lambda: _model(settings),
+    ]
+    for step in steps:
+        yield from step()
+
+
+def _git() -> Iterator[Check]:
+    path = shutil.which("git")
+    if path is None:
+        yield Check("git", False, "not found", "Install git.")
+        return
+    version = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.strip()
+    yield Check("git", True, version)
+
+
+def _repository(path: Path) -> Iterator[Check]:
+    from agent.repository import open_repository
+    from agent.status import AgentError
+
+    try:
+        repo = open_repository(path)
+    except AgentError as error:
+        yield Check("repository", None, str(error), error.hint)
+        return
+    yield Check("repository", True, str(repo.working_dir))
+    repo.close()
+
+
+def _disk() -> Iterator[Check]:
+    from policies.paths import data_root
+
+    folder = data_root()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    ok = free > MIN_FREE_BYTES and os.access(folder, os.W_OK)
+    hint = "" if ok else "Free some space, or set APPRENTICE_HOME to a folder with more."
+    yield Check("disk", ok, f"{free / 1e9:.1f} GB free in {folder}", hint)
+
+
+def _store() -> Iterator[Check]:
+    from policies.experience.store import Store, StoreError
+
+    try:
+        with Store.open() as store:
+            yield Check("experience", True, str(store.path))
+    except StoreError as error:
+        yield Check("experience", False, str(error))
+
+
+def _sandboxes(settings: Settings) -> Iterator[Check]:
+    from tools.sandbox.base import File, SandboxError, Spec
+    from tools.sandbox.choose import available, open_sandbox
+
+    reasons = available()
+    for name in ("docker", "bubblewrap"):
+        if reason := reasons.get(name, "unknown"):
+            yield Check(f"sandbox: {name}", None, reason)
+            continue
+        clock = timed()
+        try:
+            with open_sandbox(name, [File("a", b"")], Spec(image=settings.image)) as sandbox:
+                opened = clock()
+                clock = timed()
+                sandbox.run(["true"])
+                call = clock()
+            detail = f"opens in {opened:.2f} s, a call takes {call * 1000:.1f} ms"
+            yield Check(f"sandbox: {name}", True, detail)
+        except SandboxError as error:
+            yield Check(f"sandbox: {name}", None, str(error))
+
+
+def _model(settings: Settings) -> Iterator[Check]:
+    from policies.base import Message, PolicyError, Sampling
+    from policies.choose import open_policy
+    from policies.hub.store import models
+
+    known = {model.name: model for model in models()}
+    if settings.model in known and not known[settings.model].present:
+        yield Check("model", False, f"{settings.model} is not fetched", "Run `agent models pull`.")
+        return
+    clock = timed()
+    try:
+        policy = open_policy(settings.model, context_tokens=1024)
+    except PolicyError as error:
+        yield Check("model", False, str(error), "Run `agent models list`.")
+        return
+    loaded = clock()
+    try:
+        prompt = [Message(role="user", content="Count from one to thirty in words.")]
+        done = policy.sample(prompt, 1, Sampling(max_tokens=48))[0]
+        speed = done.usage.completion / done.seconds if done.seconds else 0.0
+        yield Check(
+            "model", True, f"{policy.version}: loads in {loaded:.1f} s, {speed:.0f} tokens/s"
+        )
+    except PolicyError as error:
+        yield Check("model", False, str(error))
+    finally:
+        policy.close()

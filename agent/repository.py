@@ -1,0 +1,164 @@
+"""The user's repository, read without running anything that it could smuggle in.
+
+git is called for names and ids only, with hooks, fsmonitor and filters out of play; contents are
+read from disk. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.status import EnvironmentFailure, UsageError
+from tools.sandbox.base import MIB, File
+
+if TYPE_CHECKING:
+    from git import Repo
+
+MAX_REPOSITORY_BYTES = 1024 * MIB
+SAFE_GIT = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.untrackedCache=false",
+    "core.quotePath=false",
+    "protocol.allow=never",
+    "commit.gpgSign=false",
+)
+
+
+@dataclass(frozen=True)
+class Capture:
+    """The working tree as the user has it: tracked and untracked files that are not ignored."""
+
+    root: Path
+    head: str
+    dirty: bool
+    files: tuple[File, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Total size of the files."""
+        return sum(len(file.data) for file in self.files)
+
+
+def open_repository(path: Path) -> Repo:
+    """The git repository that holds `path`. Raises UsageError when there is none to work on."""
+    import git
+
+    try:
+        repo = git.Repo(path, search_parent_directories=True)
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
+        raise UsageError(
+            f"{path} is not in a git repository",
+            "Run `git init && git add -A && git commit -m start` there first.",
+        ) from error
+    repo.git.set_persistent_git_options(c=list(SAFE_GIT))
+    if repo.bare:
+        raise UsageError(
+            f"{repo.git_dir} is a bare repository: it has no files to work on",
+            "Clone it and run in the clone.",
+        )
+    if not repo.head.is_valid():
+        raise UsageError(
+            f"{repo.working_dir} has no commits yet",
+            "Run `git add -A && git commit -m start` first.",
+        )
+    return repo
+
+
+def capture(repo: Repo) -> Capture:
+    """Read the working tree, uncommitted work included.
+
+    Raises UsageError on submodules, EnvironmentFailure when a file cannot be read or the tree
+    is too large.
+    """
+    root = Path(repo.working_dir)
+    entries = _index_entries(repo)
+    if submodules := [path for path, (mode, _) in entries.items() if mode == "160000"]:
+        raise UsageError(
+            f"submodules are not supported: {', '.join(submodules[:3])}",
+            "Run inside the submodule itself, or in a copy without it.",
+        )
+    others = repo.git.ls_files("-z", "--others", "--exclude-standard").split("\0")
+    files: list[File] = []
+    size, dirty = 0, bool(repo.git.diff_index("--cached", "--name-only", "HEAD"))
+    for path in sorted({*entries, *filter(None, others)}):
+        file = _read(root, path)
+        if file is None:
+            dirty = dirty or path in entries
+            continue
+        size += len(file.data)
+        if size > MAX_REPOSITORY_BYTES:
+            raise EnvironmentFailure(
+                f"the working tree holds more than {MAX_REPOSITORY_BYTES // MIB} MiB",
+                "Ignore large data files in .gitignore.",
+            )
+        files.append(file)
+        dirty = dirty or entries.get(path) != (file.mode, blob_id(file.data))
+    return Capture(root, repo.head.commit.hexsha, dirty, tuple(files))
+
+
+def blob_id(data: bytes) -> str:
+    """The git object id (SHA-1) of a blob."""
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+
+
+def _index_entries(repo: Repo) -> dict[str, tuple[str, str]]:
+    entries: dict[str, tuple[str, str]] = {}
+    for line in filter(None, repo.git.ls_files("-z", "--stage").split("\0")):
+        meta, path = line.split("\t", 1)
+        mode, blob, step = meta.split()
+        if step != "0":
+            raise UsageError(
+                f"{path} has an unresolved merge conflict", "Resolve it (or abort the merge) first."
+            )
+        entries[path] = (mode, blob)
+    return entries
+
+
+def _read(root: Path, path: str) -> File | None:
+    full = root / path
+    try:
+        info = full.lstat()
+        if stat.S_ISLNK(info.st_mode):
+            return File(path, os.fsencode(os.readlink(full)), "120000")
+        if not stat.S_ISREG(info.st_mode):
+            return None
+        return File(path, full.read_bytes(), "100755" if info.st_mode & 0o100 else "100644")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise EnvironmentFailure(f"{full} cannot be read: {error.strerror}") from error
+
+
+@contextmanager
+def only_run(root: Path) -> Iterator[None]:
+    """Hold the repository for one run; the lock dies with the process, however it dies.
+
+    Raises EnvironmentFailure when another run holds it.
+    """
+    from policies.paths import data_root
+
+    folder = data_root() / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
+    with (folder / f"{name}.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise EnvironmentFailure(
+                f"another run is at work in {root} (process {lock.read().strip() or 'unknown'})",
+                "Wait for it, or work in a second clone or worktree.",
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

@@ -1,0 +1,116 @@
+"""No failing test: have the policy write one from the issue, and believe it only if it fails."""
+
+from __future__ import annotations
+
+from agent.actions import FormatError, constraint, form, parse
+from agent.config import Settings
+from agent.context.prompts import render
+from agent.session import Session
+from agent.task import Budget
+from agent.workspace import Workspace, timed
+from policies.base import Message, Policy, Sampling
+from policies.experience.events import Observed, Tested
+from tools.edit import CREATE_FILE
+from tools.sandbox.base import File, Sandbox
+from tools.testing.results import TestRun
+
+TRIES = 4
+MAX_TOKENS = 400
+_WRONG_REASONS = (
+    "ImportError", "ModuleNotFoundError", "SyntaxError", "NameError", "IndentationError",
+    "fixture", "FileNotFoundError",
+)  # fmt: skip
+
+
+def write_reproduction(
+    session: Session,
+    policy: Policy,
+    sandbox: Sandbox,
+    workspace: Workspace,
+    settings: Settings,
+    budget: Budget,
+) -> tuple[File, TestRun] | None:
+    """A test file that fails on the untouched code for the issue's reason, with its run.
+
+    Returns None when no try is accepted. Raises BudgetSpent. Only for pytest.
+    """
+    if workspace.command.framework != "pytest":
+        return None
+    path = _free_path(workspace)
+    session.prompt(
+        Message(role="user", content=render("reproduce", form=form(CREATE_FILE))),
+        attempt=-1, round=None, phase="reproduce",
+    )  # fmt: skip
+    base = sandbox.snapshot()
+    for number in range(TRIES):
+        budget.check()
+        code = _ask(session, policy, settings, budget, path, number)
+        if code is None:
+            continue
+        file = File(path, code.encode())
+        sandbox.write(path, file.data)
+        run = workspace.test(sandbox, (path,))
+        budget.test_seconds += run.seconds
+        sandbox.restore(base)
+        why = _refusal(run)
+        session.emit(
+            Tested(
+                label="reproduction", outcomes=dict(run.outcomes), exit_code=run.exit_code,
+                complete=run.complete, seconds=run.seconds, output=run.output,
+                attempt=-1, round=number, phase="reproduce",
+            )
+        )  # fmt: skip
+        session.emit(
+            Observed(
+                tool="reproduction", ok=not why, text=why or "it fails before the fix",
+                attempt=-1, round=number, phase="reproduce",
+            )
+        )  # fmt: skip
+        if not why:
+            return file, run
+    return None
+
+
+def _ask(
+    session: Session, policy: Policy, settings: Settings, budget: Budget, path: str, number: int
+) -> str | None:
+    sampling = Sampling(
+        temperature=0.0 if number == 0 else settings.temperature,
+        max_tokens=MAX_TOKENS,
+        seed=settings.seed + number,
+    )
+    limit = constraint([CREATE_FILE], {"path": [path]}, calls_tools=policy.calls_tools)
+    clock = timed()
+    messages = [m for m in session.messages(-1) if m.role != "assistant"]
+    completion = policy.sample(messages, 1, sampling, limit, session.progress)[0]
+    budget.charge(completion.usage, clock())
+    session.record(completion, sampling, limit, attempt=-1, round=number, phase="reproduce")
+    try:
+        return str(parse(completion, [CREATE_FILE])[0].arguments.get("content", "")) or None
+    except FormatError:
+        return None
+
+
+def _refusal(run: TestRun) -> str:
+    """Why a reproduction is not accepted; empty when it is."""
+    failed = [test for test, outcome in run.outcomes.items() if outcome in ("failed", "hung")]
+    if not failed:
+        return "no test of it fails before the fix" if run.outcomes else "it holds no test"
+    if any(outcome == "error" for outcome in run.outcomes.values()):
+        return "it does not run"
+    for test in failed:
+        failure = run.failures.get(test)
+        message = failure.message if failure else ""
+        if any(reason in message for reason in _WRONG_REASONS):
+            return f"it fails for a reason of its own: {message[:120]}"
+    return ""
+
+
+def _free_path(workspace: Workspace) -> str:
+    paths = {file.path for file in workspace.files}
+    folder = next((f for f in ("tests/", "test/") if any(p.startswith(f) for p in paths)), "")
+    name, number = f"{folder}test_reproduction.py", 1
+    while name in paths:
+        number += 1
+        name = f"{folder}test_reproduction_{number}.py"
+    return name

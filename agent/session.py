@@ -1,0 +1,124 @@
+"""One trajectory in the making: every event is redacted, stored, and only then shown."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from policies.base import Completion, Constraint, Message, Progress, Sampling
+from policies.experience.events import Event, Phase, Prompted, Sampled
+from policies.experience.redact import redact
+from policies.experience.store import Writer
+
+Listener = Callable[[Event | Progress], None]
+E = TypeVar("E", bound=Event)
+
+
+class Session:
+    """The append-only list of events that is the prompt, the log and the training record."""
+
+    def __init__(self, writer: Writer, listeners: Sequence[Listener] = ()) -> None:
+        self.writer = writer
+        self.listeners = tuple(listeners)
+        self.events: list[Event] = []
+
+    @property
+    def id(self) -> str:
+        """The trajectory's id in the store."""
+        return self.writer.id
+
+    def emit(self, event: E) -> E:
+        """Make the event durable, then visible. Raises StoreError; then nothing was shown."""
+        self.writer.append(event)
+        self.events.append(event)
+        for listener in self.listeners:
+            listener(event)
+        return event
+
+    def progress(self, progress: Progress) -> None:
+        """Show a transient report; it is not part of the trajectory."""
+        for listener in self.listeners:
+            listener(progress)
+
+    def prompt(
+        self, message: Message, *, attempt: int | None, round: int | None, phase: Phase
+    ) -> None:
+        """Add a message to the prompt, with secrets taken out."""
+        clean, _ = redact(message.content)
+        self.emit(
+            Prompted(
+                message=message.model_copy(update={"content": clean}),
+                attempt=attempt,
+                round=round,
+                phase=phase,
+            )
+        )
+
+    def messages(self, attempt: int) -> list[Message]:
+        """The prompt of an attempt: what all attempts share, then what is its own."""
+        rendered: list[Message] = []
+        for event in self.events:
+            if event.attempt not in (None, attempt):
+                continue
+            if isinstance(event, Prompted):
+                rendered.append(event.message)
+            elif isinstance(event, Sampled) and event.chosen:
+                rendered.append(
+                    Message(role="assistant", content=event.text, tool_calls=event.tool_calls)
+                )
+        return rendered
+
+    def record(
+        self,
+        completion: Completion,
+        sampling: Sampling,
+        constraint: Constraint | None,
+        *,
+        attempt: int,
+        round: int,
+        phase: Phase,
+        group: str = "",
+    ) -> Sampled:
+        """Store a completion: prompt ids as a delta behind the attempt's last sample."""
+        prefix = self._prefix_ids(attempt)
+        prompt_ids = completion.prompt_ids
+        if prompt_ids is not None and prompt_ids[: len(prefix)] != prefix:
+            prefix = ()
+        return self.emit(
+            Sampled(
+                text=completion.text,
+                tool_calls=completion.tool_calls,
+                prefix_length=len(prefix),
+                prefix_digest=ids_digest(prefix),
+                prompt_delta_ids=None if prompt_ids is None else prompt_ids[len(prefix) :],
+                completion_ids=completion.completion_ids,
+                logprobs=completion.logprobs,
+                mask=completion.completion_ids and (1,) * len(completion.completion_ids),
+                finish_reason=completion.finish_reason,
+                sampling=sampling,
+                grammar=constraint.grammar if constraint else None,
+                usage=completion.usage,
+                seconds=completion.seconds,
+                policy_version=completion.policy_version,
+                group=group,
+                attempt=attempt,
+                round=round,
+                phase=phase,
+            )
+        )
+
+    def _prefix_ids(self, attempt: int) -> tuple[int, ...]:
+        ids: tuple[int, ...] = ()
+        for event in self.events:
+            if isinstance(event, Sampled) and event.attempt == attempt and event.chosen:
+                if event.prompt_delta_ids is None or event.completion_ids is None:
+                    return ()
+                ids = ids[: event.prefix_length] + event.prompt_delta_ids + event.completion_ids
+        return ids
+
+
+def ids_digest(ids: Sequence[int]) -> str:
+    """SHA-256 of token ids as little-endian int32; empty for no ids."""
+    return hashlib.sha256(struct.pack(f"<{len(ids)}i", *ids)).hexdigest() if ids else ""

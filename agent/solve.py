@@ -1,0 +1,311 @@
+"""The composition: Task + Policy + Sandbox + Store → Outcome. Every interface calls `solve`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agent import __version__
+from agent.attempts import Attempts, attempt_all
+from agent.config import Settings
+from agent.context.brief import make_brief
+from agent.context.localise import localise
+from agent.reproduce import write_reproduction
+from agent.session import Listener, Session
+from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status, UsageError
+from agent.task import Budget, Task
+from agent.verify.verifier import Verdict, Verifier
+from agent.workspace import Workspace, timed
+from policies.base import Message, Policy, PolicyError
+from policies.experience.events import Applied, Finished, Located, Prepared, TaskStarted, Tested
+from policies.experience.redact import redact
+from policies.experience.store import Store, StoreError
+from tools.codemap import Codemap
+from tools.sandbox.base import Sandbox, SandboxError
+from tools.testing.results import TestRun
+from tools.testing.runners import TestEnvironmentError
+
+TRACE_SECONDS = 20.0
+FAILING = frozenset({"failed", "error", "hung"})
+Deliver = Callable[[Status, Verdict], Applied | None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `verdict` is None when no patch got as far as the verifier."""
+
+    status: Status
+    message: str
+    trajectory: str
+    verdict: Verdict | None = None
+    before: TestRun | None = None
+    targets: tuple[str, ...] = ()
+    attempts: int = 0
+    budget: Budget | None = None
+    applied: Applied | None = None
+    hint: str = ""
+
+
+def solve(
+    task: Task,
+    policy: Policy,
+    workspace: Workspace,
+    store: Store,
+    settings: Settings,
+    listeners: Sequence[Listener] = (),
+    deliver: Deliver = lambda *_: None,
+) -> Outcome:
+    """Solve a task; what happens is an event in the store before anyone sees it.
+
+    `deliver` gets the status and a verdict with a patch (verified or not), decides where it
+    goes, and returns the event that says so. Errors of the environment and Ctrl-C end in an Outcome; StoreError
+    is raised, since nothing may happen that cannot be recorded.
+    """
+    budget = Budget(settings.budget_tokens, settings.timeout)
+    with store.begin() as writer:
+        session = Session(writer, listeners)
+        run = _Run(task, policy, workspace, settings, session, budget)
+        try:
+            outcome = run.solve(deliver)
+        except KeyboardInterrupt:
+            outcome = run.outcome(Status.INTERRUPTED, "interrupted; your files are untouched")
+        except AgentError as error:
+            outcome = run.outcome(error.status, str(error), hint=error.hint)
+        except BudgetSpent as spent:
+            outcome = run.outcome(Status.NOT_SOLVED, str(spent))
+        except StoreError:
+            raise
+        except (SandboxError, PolicyError, TestEnvironmentError) as error:
+            outcome = run.outcome(Status.ENVIRONMENT, str(error))
+        session.emit(
+            Finished(
+                status=outcome.status,
+                exit_code=outcome.status.exit_code,
+                message=outcome.message,
+                seconds=budget.elapsed,
+                model_seconds=budget.model_seconds,
+                test_seconds=budget.test_seconds,
+                prompt_tokens=budget.usage.prompt,
+                cached_tokens=budget.usage.cached,
+                completion_tokens=budget.usage.completion,
+            )
+        )
+        return outcome
+
+
+@dataclass
+class _Run:
+    task: Task
+    policy: Policy
+    workspace: Workspace
+    settings: Settings
+    session: Session
+    budget: Budget
+    before: TestRun | None = None
+    targets: tuple[str, ...] = ()
+
+    def solve(self, deliver: Deliver) -> Outcome:
+        issue, _ = redact(self.task.issue)
+        self.session.emit(
+            TaskStarted(
+                issue=issue,
+                repository=str(self.task.capture.root),
+                base_commit=self.task.capture.head,
+                dirty=self.task.capture.dirty,
+                policy_version=self.policy.version,
+                sandbox=self.workspace.sandbox_kind,
+                package_version=__version__,
+                settings=self.settings.model_dump(mode="json"),
+            )
+        )
+        clock = timed()
+        with self.workspace.fresh() as sandbox:
+            self.session.emit(
+                Prepared(
+                    sandbox=sandbox.name,
+                    files=len(self.task.capture.files),
+                    bytes=self.task.capture.bytes,
+                    test_command=tuple(self.workspace.command.argv),
+                    seconds=clock(),
+                    phase="prepare",
+                )
+            )
+            self.before = self.test_baseline(sandbox)
+            self.targets = self.choose_targets(self.before)
+            if not self.targets and self.task.targets:
+                return self.outcome(Status.NOTHING_TO_DO, "the tests that you named pass already")
+            self.share_prompt(sandbox)
+            invented = not self.targets
+            if invented and not self.reproduce(sandbox):
+                passed = sum(o == "passed" for o in self.before.outcomes.values())
+                return self.outcome(
+                    Status.NOT_SOLVED,
+                    f"all {passed} tests pass, and no test that shows the bug could be written",
+                    hint="Add a failing test for the issue and run again.",
+                )
+            attempts = self.attempt(sandbox)
+        return self.conclude(attempts, deliver, invented=invented)
+
+    def test_baseline(self, sandbox: Sandbox) -> TestRun:
+        run = self.workspace.test(sandbox)
+        self.budget.test_seconds += run.seconds
+        self.session.emit(
+            Tested(
+                label="baseline",
+                outcomes=dict(run.outcomes),
+                exit_code=run.exit_code,
+                killed_by=run.killed_by,
+                complete=run.complete,
+                seconds=run.seconds,
+                output=run.output,
+                phase="prepare",
+            )
+        )
+        if not run.outcomes:
+            reason = f"stopped by {run.killed_by}" if run.killed_by else f"exit {run.exit_code}"
+            raise EnvironmentFailure(
+                f"the tests do not run ({reason}): {_last_line(run.output)}",
+                "Run the test command yourself, or name another with --test-cmd.",
+            )
+        return run
+
+    def choose_targets(self, run: TestRun) -> tuple[str, ...]:
+        """The failing tests to turn green: those asked for, those named in the issue, or all."""
+        failing = [test for test, outcome in run.outcomes.items() if outcome in FAILING]
+        asked = self.task.targets
+        if asked:
+            known = [t for t in run.outcomes if any(t == a or t.startswith((f"{a}::", f"{a}[")) for a in asked)]
+            if not known:
+                raise UsageError(
+                    f"no test matches {', '.join(asked)}",
+                    "Name tests as the runner does, for example tests/test_x.py::test_y.",
+                )
+            return tuple(t for t in known if t in failing)
+        named = [t for t in failing if t in self.task.issue or _function(t) in self.task.issue]
+        return tuple(named or failing)
+
+    def share_prompt(self, sandbox: Sandbox) -> None:
+        """Localise and write the part of the prompt that all attempts share."""
+        assert self.before is not None
+        clock = timed()
+        codemap = Codemap.build(
+            (file.path, file.data) for file in self.workspace.files if file.mode != "120000"
+        )
+        traced = self.before
+        if self.targets and self.workspace.command.framework == "pytest":
+            traced = self.trace(sandbox, self.before)
+        ranked = localise(codemap, traced, self.targets, self.task.issue, self.settings.protected)
+        self.session.emit(
+            Located(symbols=tuple(ranked[:20]), seconds=clock(), phase="prepare")
+        )
+        if not ranked:
+            raise EnvironmentFailure(
+                "no source code was found that could be changed",
+                "Apprentice edits Python, JavaScript, TypeScript, Go and Rust.",
+            )
+        self.brief = make_brief(
+            redact(self.task.issue)[0],
+            self.before,
+            self.targets,
+            codemap,
+            ranked,
+            calls_tools=self.policy.calls_tools,
+            prompt_tokens=self.settings.prompt_tokens,
+            count=lambda text: self.policy.count_tokens([Message(role="user", content=text)]),
+        )
+        for role, text in (("system", self.brief.system), ("user", self.brief.task)):
+            message = Message.model_validate({"role": role, "content": text})
+            self.session.prompt(message, attempt=None, round=None, phase="prepare")
+
+    def trace(self, sandbox: Sandbox, run: TestRun) -> TestRun:
+        """Run again with calls recorded: everything when that is quick, else the targets."""
+        only = () if run.seconds < TRACE_SECONDS else self.targets
+        traced = self.workspace.test(sandbox, only, trace=True)
+        self.budget.test_seconds += traced.seconds
+        return traced
+
+    def reproduce(self, sandbox: Sandbox) -> bool:
+        """Write a failing test from the issue and make its tests the targets."""
+        assert self.before is not None
+        found = write_reproduction(
+            self.session, self.policy, sandbox, self.workspace, self.settings, self.budget
+        )
+        if found is None:
+            return False
+        file, run = found
+        self.workspace = self.workspace.with_file(file)
+        sandbox.write(file.path, file.data)
+        self.targets = tuple(t for t, outcome in run.outcomes.items() if outcome in FAILING)
+        outcomes = {**self.before.outcomes, **run.outcomes}
+        self.before = type(run)(**{**vars(self.before), "outcomes": outcomes})
+        shown = "\n".join(f"{t}: {f.longrepr or f.message}" for t, f in run.failures.items())
+        text = f"This test shows the bug:\n```python\n{file.data.decode()}```\n{shown[:900]}"
+        message = Message(role="user", content=text)
+        self.session.prompt(message, attempt=None, round=None, phase="reproduce")
+        return True
+
+    def attempt(self, sandbox: Sandbox) -> Attempts:
+        assert self.before is not None
+        return attempt_all(
+            self.session,
+            self.policy,
+            sandbox,
+            self.workspace,
+            self.brief,
+            Verifier(self.workspace, self.before, self.targets, self.settings.protected),
+            self.settings,
+            self.budget,
+        )
+
+    def conclude(self, attempts: Attempts, deliver: Deliver, *, invented: bool) -> Outcome:
+        verdict = attempts.verdict
+        if verdict is None:
+            return self.outcome(Status.NOT_SOLVED, attempts.reason, attempts=attempts.count)
+        status = Status.VERIFIED if verdict.verified else Status.UNVERIFIED
+        message = "verified" if verdict.verified else "; ".join(verdict.reasons)
+        if verdict.verified and invented:
+            status = Status.UNVERIFIED
+            message = "the only test that shows the bug was written by the policy itself"
+        try:
+            applied = deliver(status, verdict)
+        except AgentError as error:
+            return self.outcome(
+                error.status, str(error), verdict=verdict, attempts=attempts.count, hint=error.hint
+            )
+        if applied is not None:
+            self.session.emit(applied)
+        return self.outcome(
+            status, message, verdict=verdict, attempts=attempts.count, applied=applied
+        )
+
+    def outcome(
+        self,
+        status: Status,
+        message: str,
+        *,
+        verdict: Verdict | None = None,
+        attempts: int = 0,
+        applied: Applied | None = None,
+        hint: str = "",
+    ) -> Outcome:
+        return Outcome(
+            status=status,
+            message=message,
+            trajectory=self.session.id,
+            verdict=verdict,
+            before=self.before,
+            targets=self.targets,
+            attempts=attempts,
+            budget=self.budget,
+            applied=applied,
+            hint=hint,
+        )
+
+
+def _function(test: str) -> str:
+    return test.rpartition("::")[2].split("[", 1)[0]
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1][:200] if lines else "no output"

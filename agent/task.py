@@ -1,0 +1,76 @@
+"""What is to be solved, and what may be spent on it."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass, field
+
+from agent.repository import Capture
+from agent.status import BudgetSpent, UsageError
+from policies.base import Usage
+
+MAX_ISSUE_CHARACTERS = 12_000
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+@dataclass(frozen=True)
+class Task:
+    """An issue in a captured repository. `targets` are test ids that the fix must turn green."""
+
+    issue: str
+    capture: Capture
+    targets: tuple[str, ...] = ()
+
+
+def clean_issue(text: str) -> str:
+    """The issue as plain text: no control, invisible or bidirectional characters, capped.
+
+    Raises UsageError when nothing is left.
+    """
+    text = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
+    if not text:
+        raise UsageError("the issue is empty", 'Say what is wrong: agent solve "mean([]) crashes"')
+    if len(text) > MAX_ISSUE_CHARACTERS:
+        cut = len(text) - MAX_ISSUE_CHARACTERS
+        text = f"{text[:MAX_ISSUE_CHARACTERS]}\n[... {cut} characters cut ...]"
+    return text
+
+
+@dataclass
+class Budget:
+    """Tokens and seconds that are left. Cached prompt tokens cost nothing."""
+
+    tokens: int
+    seconds: float
+    started: float = field(default_factory=time.monotonic)
+    model_seconds: float = 0.0
+    test_seconds: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+
+    @property
+    def elapsed(self) -> float:
+        """Wall seconds since the start."""
+        return time.monotonic() - self.started
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall seconds until the deadline, never negative."""
+        return max(0.0, self.seconds - self.elapsed)
+
+    def charge(self, usage: Usage, seconds: float) -> None:
+        """Book one request."""
+        self.model_seconds += seconds
+        self.usage = Usage(
+            prompt=self.usage.prompt + usage.prompt,
+            cached=self.usage.cached + usage.cached,
+            completion=self.usage.completion + usage.completion,
+        )
+
+    def check(self) -> None:
+        """Raise BudgetSpent when tokens or seconds have run out."""
+        spent = self.usage.prompt - self.usage.cached + self.usage.completion
+        if spent >= self.tokens:
+            raise BudgetSpent(f"the budget of {self.tokens} tokens is spent")
+        if self.seconds_left <= 0:
+            raise BudgetSpent(f"the time limit of {self.seconds:.0f} s has passed")

@@ -1,0 +1,98 @@
+"""The last word on a run, for people and for programs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.text import Text
+
+from agent.solve import Outcome
+from agent.status import Status
+from agent.ui.text import printable
+
+JSON_VERSION = 1
+
+
+def summarise(console: Console, outcome: Outcome, *, shown_diff: bool) -> None:
+    """Print the verdict, the diff (unless the live view showed it), the cost, the trajectory."""
+    verdict, budget = outcome.verdict, outcome.budget
+    good = outcome.status in (Status.VERIFIED, Status.NOTHING_TO_DO)
+    if verdict is not None and verdict.diff and not shown_diff:
+        if console.is_terminal:
+            console.print(Syntax(printable(verdict.diff), "diff", background_color="default"))
+        else:
+            console.print(Text(printable(verdict.diff)), soft_wrap=True)
+    title = {
+        Status.VERIFIED: "Verified fix.",
+        Status.NOTHING_TO_DO: "Nothing to do:",
+        Status.UNVERIFIED: "Not verified:",
+        Status.NOT_SOLVED: "Not solved:",
+        Status.INTERRUPTED: "Stopped:",
+    }.get(outcome.status, "Error:")
+    message = "" if outcome.status is Status.VERIFIED else f" {printable(outcome.message)}"
+    console.print(Text(title, style="bold green" if good else "bold red") + Text(message))
+    if verdict is not None and outcome.before is not None:
+        before, after = outcome.before.outcomes, verdict.after
+        console.print(Text(f"  tests    {_tally(before)}  →  {_tally(after)}"))
+    if outcome.applied is not None:
+        files = printable(", ".join(outcome.applied.files))
+        console.print(Text(f"  applied  {printable(outcome.applied.target)}: {files}"))
+    elif outcome.status is Status.UNVERIFIED:
+        console.print(Text("  applied  nowhere; --apply-unverified applies it all the same"))
+    if budget is not None and budget.usage.prompt:
+        usage = budget.usage
+        console.print(
+            Text(
+                f"  cost     {budget.elapsed:.0f} s (model {budget.model_seconds:.0f} s, tests "
+                f"{budget.test_seconds:.0f} s), {usage.prompt - usage.cached} prompt + "
+                f"{usage.completion} completion tokens, {usage.cached} from cache, "
+                f"{outcome.attempts} attempts"
+            )
+        )
+    console.print(Text(f"  details  agent experience show {outcome.trajectory}"))
+    if outcome.hint:
+        console.print(Text(f"  next     {printable(outcome.hint)}"))
+
+
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as plain data; `schema` grows when the shape changes."""
+    verdict, budget = outcome.verdict, outcome.budget
+    return {
+        "schema": JSON_VERSION,
+        "status": outcome.status.value,
+        "exit_code": outcome.status.exit_code,
+        "message": outcome.message,
+        "hint": outcome.hint,
+        "trajectory": outcome.trajectory,
+        "attempts": outcome.attempts,
+        "targets": list(outcome.targets),
+        "diff": verdict.diff.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if verdict
+        else "",
+        "verdict": None
+        if verdict is None
+        else {
+            "verified": verdict.verified,
+            "reasons": list(verdict.reasons),
+            "findings": list(verdict.findings),
+            "fixed": list(verdict.fixed),
+            "broken": list(verdict.broken),
+            "rewards": dict(verdict.rewards),
+        },
+        "tests_before": dict(outcome.before.outcomes) if outcome.before else {},
+        "tests_after": dict(verdict.after) if verdict else {},
+        "applied": outcome.applied.target if outcome.applied else None,
+        "files": list(outcome.applied.files) if outcome.applied else [],
+        "seconds": round(budget.elapsed, 3) if budget else 0.0,
+        "model_seconds": round(budget.model_seconds, 3) if budget else 0.0,
+        "test_seconds": round(budget.test_seconds, 3) if budget else 0.0,
+        "tokens": budget.usage.model_dump() if budget else {},
+    }
+
+
+def _tally(outcomes: Any) -> str:
+    tally = Counter(outcomes.values())
+    return ", ".join(f"{number} {name}" for name, number in sorted(tally.items())) or "none"

@@ -1,0 +1,111 @@
+"""Copies of the repository in sandboxes: one warm for the attempts, a fresh one per verdict."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.config import Settings
+from agent.repository import Capture
+from agent.status import EnvironmentFailure, UsageError
+from tools.sandbox.base import File, Limits, Sandbox, Spec
+from tools.testing.detect import NoTestsError, TestCommand, detect
+from tools.testing.results import TestRun
+from tools.testing.runners import run_tests
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """How to open a copy of the repository, and how its tests are run."""
+
+    files: tuple[File, ...]
+    sandbox_kind: str
+    spec: Spec
+    command: TestCommand
+    test_timeout: float
+
+    def fresh(self) -> Sandbox:
+        """A new sandbox with a pristine copy. A context manager."""
+        from tools.sandbox.choose import open_sandbox
+
+        return open_sandbox(self.sandbox_kind, self.files, self.spec)
+
+    def with_file(self, file: File) -> Workspace:
+        """The same workspace with one more (or another) file."""
+        kept = tuple(f for f in self.files if f.path != file.path)
+        return dataclasses.replace(self, files=(*kept, file))
+
+    def test(self, sandbox: Sandbox, only: tuple[str, ...] = (), *, trace: bool = False) -> TestRun:
+        """Run the tests (all, or those of the given ids) in an open sandbox."""
+        return run_tests(sandbox, self.command, only=only, timeout=self.test_timeout, trace=trace)
+
+
+def make_workspace(
+    capture: Capture, settings: Settings, on_line: Callable[[str], None] = lambda _: None
+) -> Workspace:
+    """Choose environment, image and test command for a repository.
+
+    Raises UsageError without a test command, EnvironmentFailure on a bad environment.
+    """
+    contents = {file.path: file.data for file in capture.files if file.mode != "120000"}
+    try:
+        command = detect(contents.keys(), contents.__getitem__, settings.test_command)
+    except NoTestsError as error:
+        raise UsageError(
+            "no tests were found", "Name the command with --test-cmd, for example 'pytest -q'."
+        ) from error
+    image = settings.image
+    if settings.sandbox == "docker" and image is None:
+        from tools.sandbox.prepare import prepare_image
+
+        image = prepare_image(capture.files, "apprentice-sandbox", on_line)
+    spec = Spec(
+        environment=_environment(capture.root, settings.environment),
+        image=image,
+        limits=Limits(wall_seconds=settings.test_timeout),
+    )
+    return Workspace(capture.files, settings.sandbox, spec, command, settings.test_timeout)
+
+
+def check_sandbox(settings: Settings) -> None:
+    """Fail early, before anything is downloaded, when no sandbox can be opened.
+
+    Raises EnvironmentFailure.
+    """
+    from tools.sandbox.choose import available
+
+    reasons = available()
+    wanted = [settings.sandbox] if settings.sandbox != "auto" else ["docker", "bubblewrap"]
+    problems = {name: reasons[name] for name in wanted if name in reasons}
+    if problems and all(problems.values()):
+        text = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+        raise EnvironmentFailure(f"no sandbox can be used ({text})", "Run `agent doctor`.")
+
+
+def _environment(root: Path, configured: str | None) -> str | None:
+    """The Python environment of the repository's tests on this machine, or None."""
+    import os
+
+    if configured:
+        path = Path(configured).expanduser().resolve()
+        if not (path / "bin" / "python").exists():
+            raise EnvironmentFailure(
+                f"{path} is no Python environment (bin/python is missing)",
+                "Create it with `python3 -m venv` and install the repository's packages.",
+            )
+        return str(path)
+    candidates = [os.environ.get("VIRTUAL_ENV"), root / ".venv", root / "venv"]
+    for candidate in filter(None, candidates):
+        path = Path(candidate)
+        if (path / "bin" / "python").exists():
+            return str(path.resolve())
+    return None
+
+
+def timed() -> Callable[[], float]:
+    """A stopwatch: call it for the seconds since it was made."""
+    start = time.monotonic()
+    return lambda: time.monotonic() - start

@@ -1,0 +1,151 @@
+"""What the parts of the process inside share: users, children, names."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+
+Entries = Dict[bytes, Tuple[str, str]]
+Frame = Tuple[Dict[str, Any], bytes]
+
+SET_PDEATHSIG, SET_DUMPABLE, SET_CHILD_SUBREAPER, SET_NO_NEW_PRIVS = 1, 4, 36, 38
+
+
+class Refused(Exception):
+    """A request that cannot be met; `kind` names the client's exception."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def prctl(option: int, value: int) -> None:
+    """Linux's prctl; nothing where the system has none."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def parts_of(path: str) -> List[bytes]:
+    """The components of a path below the workspace."""
+    try:
+        raw = path.encode("utf-8", "surrogateescape")
+    except UnicodeError:
+        raise Refused("path", "%r: not a file name" % path) from None
+    parts = [part for part in raw.split(b"/") if part not in (b"", b".")]
+    if b"\0" in raw or raw.startswith(b"/") or b".." in parts:
+        raise Refused("path", "%r: leaves the workspace; give a path relative to it" % path)
+    if b".git" in parts:
+        raise Refused("path", "%r: belongs to git" % path)
+    return parts
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write all of it to a blocking descriptor."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def lower_priority(pid: str = "self") -> bool:
+    """Give a session the least weight against other sessions; False when asked too early."""
+    try:
+        fd = os.open("/proc/%s/autogroup" % pid, os.O_WRONLY)
+    except OSError:
+        return True
+    try:
+        os.write(fd, b"19")
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return True
+
+
+class Person:
+    """Whom commands run as: another user if we are root and may change, else ourselves."""
+
+    def __init__(self, wanted: Optional[int], rearm: bool) -> None:
+        self.rearm = rearm
+        self.uid = os.geteuid()
+        self.other = False
+        if self.uid == 0 and wanted != 0:
+            with contextlib.suppress(OSError, ValueError):
+                with open("/proc/self/uid_map") as table:
+                    ceiling = max(int(i) + int(n) for i, _, n in map(str.split, table))
+                low = 1 << 30 if ceiling > 1 << 31 else 20000
+                spread = int.from_bytes(os.urandom(4), "big") % min(1 << 29, ceiling - low - 2)
+                self.uid = wanted or low + spread
+                os.setgroups([])
+                os.setegid(self.uid)
+                os.seteuid(self.uid)
+                self.other = True
+            os.seteuid(0)
+            os.setegid(0)
+            if not self.other:
+                self.uid = 0
+        self.protect()
+
+    def protect(self) -> None:
+        """Keep commands from tracing us, and stay bound to our parent's life."""
+        prctl(SET_DUMPABLE, 0)
+        if self.rearm:
+            prctl(SET_PDEATHSIG, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def acting(self) -> Iterator[None]:
+        """Touch files with the commands' rights, no more."""
+        if not self.other:
+            yield
+            return
+        os.setegid(self.uid)
+        os.seteuid(self.uid)
+        try:
+            yield
+        finally:
+            os.seteuid(0)
+            os.setegid(0)
+            self.protect()
+
+    def become(self, groups: Sequence[int] = ()) -> None:
+        """Turn a fresh child into the commands' user, for good."""
+        prctl(SET_NO_NEW_PRIVS, 1)
+        if self.other:
+            os.setgroups(list(groups))
+            os.setresgid(self.uid, self.uid, self.uid)
+            os.setresuid(self.uid, self.uid, self.uid)
+
+
+def spawn(
+    argv: Sequence[str],
+    env: Dict[str, str],
+    cwd: str,
+    fds: Sequence[int],
+    prepare: Callable[[], None],
+) -> int:
+    """Fork and execute; the child's descriptors 0, 1 and 2 are `fds`."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 126
+    try:
+        os.setsid()
+        for target, fd in enumerate(fds):
+            os.dup2(fd, target)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        os.umask(0o022)
+        prepare()
+        os.chdir(cwd)
+        os.execvpe(argv[0], list(argv), env)
+    except (FileNotFoundError, NotADirectoryError):
+        code = 127
+        os.write(2, ("%s: command not found\n" % argv[0]).encode("utf-8", "replace"))
+    except BaseException as error:
+        os.write(2, ("%s: %s\n" % (argv[0], error)).encode("utf-8", "replace"))
+    finally:
+        os._exit(code)
