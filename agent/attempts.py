@@ -21,7 +21,7 @@ from tools.testing.results import TestRun
 
 @dataclass(frozen=True)
 class Attempts:
-    """What came of all attempts: the best verdict (if any patch got that far) and why they ended."""
+    """What came of all attempts: the best verdict, if a patch got that far, and why they ended."""
 
     verdict: Verdict | None
     count: int
@@ -46,7 +46,6 @@ def attempt_all(
     verdicts: list[Verdict] = []
     seen: dict[str, TestRun] = {}
     judged: set[str] = set()
-    passing = tuple(t for t, o in verifier.baseline.outcomes.items() if o in ("passed", "xfailed"))
     base = sandbox.snapshot()
     for number in range(settings.samples):
         sandbox.restore(base)
@@ -57,7 +56,7 @@ def attempt_all(
             workspace=workspace,
             brief=brief,
             targets=verifier.targets,
-            passing=passing,
+            passing=verifier.baseline.passing,
             settings=settings,
             budget=budget,
             number=number,
@@ -84,9 +83,7 @@ def temperature(settings: Settings, number: int) -> float:
     return 0.0 if number == 0 else settings.temperature + 0.1 * ((number - 1) % 4)
 
 
-def judge(
-    session: Session, verifier: Verifier, diff: str, budget: Budget, attempt: int
-) -> Verdict:
+def judge(session: Session, verifier: Verifier, diff: str, budget: Budget, attempt: int) -> Verdict:
     """Have a patch verified, and record the verdict."""
     verdict = verifier.judge(diff)
     if verdict.run is not None:

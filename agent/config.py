@@ -83,7 +83,9 @@ def _table(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read as TOML: {error}", "Mend or remove it.") from error
+        raise UsageError(
+            f"{path}: cannot be read as TOML: {error}", "Mend or remove it."
+        ) from error
 
 
 def _checked(path: Path, table: Mapping[str, Any], *, trusted: bool) -> dict[str, Any]:
@@ -92,7 +94,11 @@ def _checked(path: Path, table: Mapping[str, Any], *, trusted: bool) -> dict[str
     for key in table:
         if key not in Settings.model_fields:
             near = difflib.get_close_matches(key, Settings.model_fields, n=1)
-            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(Settings.model_fields)}"
+            hint = (
+                f"Did you mean {near[0]!r}?"
+                if near
+                else f"Known: {', '.join(Settings.model_fields)}"
+            )
             raise UsageError(f"{path}: unknown key {key!r}", hint)
     values = dict(table)
     if not trusted:

@@ -16,6 +16,7 @@ from agent.context.prompts import render
 from agent.session import Session
 from agent.task import Budget
 from agent.thoughts import CRITIQUE, PLAN, SUBMIT
+from agent.verify.outcomes import is_green
 from agent.verify.protected import is_protected
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, Progress, Sampling
@@ -70,8 +71,7 @@ class Loop:
             diffs.append(diff)
             run = self.test(diff)
             if diff and self.solved(run):
-                self.end("solved")
-                return diff
+                return self.end("solved", diff)
             if diffs.count(diff) > 2:
                 return self.end("stuck: the same patch again and again")
             if self.round + 1 == self.settings.rounds:
@@ -94,7 +94,7 @@ class Loop:
         free = self.policy.calls_tools
         tools: list[Tool[Any]] = list(FREE_TOOLS) if free else [EDIT_SYMBOL]
         choices = {} if free else {"symbol": [symbol]}
-        source = self.brief.sources().get(symbol, "")
+        source = self.brief.sources.get(symbol, "")
         length = self.settings.context_tokens // 4 if free else 200 + len(source) // 2
         text = render("edit", symbol=symbol, form=form(EDIT_SYMBOL), calls_tools=free)
         self.say(text, "edit")
@@ -133,12 +133,9 @@ class Loop:
         )
         return run
 
-    def critique(
-        self, symbol: str, run: TestRun, diff: str, *, kept: bool, repeated: bool
-    ) -> str:
+    def critique(self, symbol: str, run: TestRun, diff: str, *, kept: bool, repeated: bool) -> str:
         """Show the policy its patch and the failures; ask what is wrong and what to change next."""
-        broken = [i for i in self.passing if run.outcomes and not self.fine(run, i, True)]
-        failures = views(run, [*self.targets, *broken], None)
+        failures = views(run, [*self.targets, *self.broken(run)])
         text = render(
             "critique",
             kept=kept,
@@ -237,7 +234,7 @@ class Loop:
 
     def symbols(self) -> dict[str, list[str]]:
         """The symbols that the policy may choose from."""
-        return {"symbol": [symbol.id for symbol in self.brief.suspects]}
+        return {"symbol": list(self.brief.sources)}
 
     def protected(self, target: str) -> bool:
         """Whether a path or symbol id lies in a protected file."""
@@ -246,21 +243,20 @@ class Loop:
     def solved(self, run: TestRun, *, only_targets: bool = False) -> bool:
         """Whether the targets pass and (unless `only_targets`) nothing else broke."""
         needed = self.targets if only_targets else (*self.targets, *self.passing)
-        return run.complete and all(self.fine(run, test) for test in needed)
+        return run.complete and all(is_green(run, test) for test in needed)
 
-    def fine(self, run: TestRun, test: str, absent: bool = False) -> bool:
-        """Whether a test passed; `absent` is what a test that did not run counts as."""
-        outcome = run.outcomes.get(test)
-        return absent if outcome is None else outcome in ("passed", "xfailed")
+    def broken(self, run: TestRun) -> list[str]:
+        """Tests that passed before and ran without passing now."""
+        return [t for t in self.passing if t in run.outcomes and not is_green(run, t)]
 
     def score(self, run: TestRun) -> int:
         """Targets fixed, minus tests broken."""
-        fixed = sum(self.fine(run, test) for test in self.targets)
-        return fixed - sum(not self.fine(run, test, True) for test in self.passing)
+        return sum(is_green(run, test) for test in self.targets) - len(self.broken(run))
 
-    def end(self, reason: str) -> None:
-        """Close the attempt."""
+    def end(self, reason: str, diff: str | None = None) -> str | None:
+        """Close the attempt, with its solution if there is one."""
         self.session.emit(AttemptEnded(reason=reason, **self.tags("test")))
+        return diff
 
     def tags(self, phase: Phase) -> dict[str, Any]:
         """Where in the trajectory an event belongs."""

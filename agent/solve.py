@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from agent.reproduce import write_reproduction
 from agent.session import Listener, Session
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status, UsageError
 from agent.task import Budget, Task
+from agent.verify.outcomes import lacks_module
 from agent.verify.verifier import Verdict, Verifier
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, PolicyError
@@ -22,11 +24,9 @@ from policies.experience.redact import redact
 from policies.experience.store import Store, StoreError
 from tools.codemap import Codemap
 from tools.sandbox.base import Sandbox, SandboxError
-from tools.testing.results import TestRun
-from tools.testing.runners import TestEnvironmentError
+from tools.testing.results import TestEnvironmentError, TestRun
 
 TRACE_SECONDS = 20.0
-FAILING = frozenset({"failed", "error", "hung"})
 Deliver = Callable[[Status, Verdict], Applied | None]
 
 
@@ -171,10 +171,15 @@ class _Run:
 
     def choose_targets(self, run: TestRun) -> tuple[str, ...]:
         """The failing tests to turn green: those asked for, those named in the issue, or all."""
-        failing = [test for test, outcome in run.outcomes.items() if outcome in FAILING]
+        failing = [test for test in run.failing if not lacks_module(run, test)]
+        if run.missing_modules and not failing and not run.passing:
+            raise EnvironmentFailure(
+                f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
+                "Install them in a virtual environment and name it with --env, or activate it.",
+            )
         asked = self.task.targets
         if asked:
-            known = [t for t in run.outcomes if any(t == a or t.startswith((f"{a}::", f"{a}[")) for a in asked)]
+            known = [t for t in run.outcomes if any(_belongs(t, a) for a in asked)]
             if not known:
                 raise UsageError(
                     f"no test matches {', '.join(asked)}",
@@ -188,16 +193,13 @@ class _Run:
         """Localise and write the part of the prompt that all attempts share."""
         assert self.before is not None
         clock = timed()
-        codemap = Codemap.build(
-            (file.path, file.data) for file in self.workspace.files if file.mode != "120000"
-        )
+        files = {f.path: f.data for f in self.workspace.files if f.mode != "120000"}
+        codemap = Codemap.build(files.items())
         traced = self.before
         if self.targets and self.workspace.command.framework == "pytest":
             traced = self.trace(sandbox, self.before)
         ranked = localise(codemap, traced, self.targets, self.task.issue, self.settings.protected)
-        self.session.emit(
-            Located(symbols=tuple(ranked[:20]), seconds=clock(), phase="prepare")
-        )
+        self.session.emit(Located(symbols=tuple(ranked[:20]), seconds=clock(), phase="prepare"))
         if not ranked:
             raise EnvironmentFailure(
                 "no source code was found that could be changed",
@@ -208,6 +210,7 @@ class _Run:
             self.before,
             self.targets,
             codemap,
+            files,
             ranked,
             calls_tools=self.policy.calls_tools,
             prompt_tokens=self.settings.prompt_tokens,
@@ -235,9 +238,9 @@ class _Run:
         file, run = found
         self.workspace = self.workspace.with_file(file)
         sandbox.write(file.path, file.data)
-        self.targets = tuple(t for t, outcome in run.outcomes.items() if outcome in FAILING)
+        self.targets = run.failing
         outcomes = {**self.before.outcomes, **run.outcomes}
-        self.before = type(run)(**{**vars(self.before), "outcomes": outcomes})
+        self.before = dataclasses.replace(self.before, outcomes=outcomes)
         shown = "\n".join(f"{t}: {f.longrepr or f.message}" for t, f in run.failures.items())
         text = f"This test shows the bug:\n```python\n{file.data.decode()}```\n{shown[:900]}"
         message = Message(role="user", content=text)
@@ -300,6 +303,10 @@ class _Run:
             applied=applied,
             hint=hint,
         )
+
+
+def _belongs(test: str, asked: str) -> bool:
+    return test == asked or test.startswith((f"{asked}::", f"{asked}["))
 
 
 def _function(test: str) -> str:

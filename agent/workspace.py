@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.testing.runners import run_tests
+
 from agent.config import Settings
 from agent.repository import Capture
 from agent.status import EnvironmentFailure, UsageError
 from tools.sandbox.base import File, Limits, Sandbox, Spec
 from tools.testing.detect import NoTestsError, TestCommand, detect
-from tools.testing.results import TestRun
-from tools.testing.runners import run_tests
+from tools.testing.results import COLLECTION, TestRun
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Workspace:
 
     def test(self, sandbox: Sandbox, only: tuple[str, ...] = (), *, trace: bool = False) -> TestRun:
         """Run the tests (all, or those of the given ids) in an open sandbox."""
-        return run_tests(sandbox, self.command, only=only, timeout=self.test_timeout, trace=trace)
+        ids = tuple(dict.fromkeys(test.removesuffix(COLLECTION) for test in only))
+        return run_tests(sandbox, self.command, only=ids, timeout=self.test_timeout, trace=trace)
 
 
 def make_workspace(
@@ -97,10 +99,14 @@ def _environment(root: Path, configured: str | None) -> str | None:
                 "Create it with `python3 -m venv` and install the repository's packages.",
             )
         return str(path)
-    candidates = [os.environ.get("VIRTUAL_ENV"), root / ".venv", root / "venv"]
-    for candidate in filter(None, candidates):
-        path = Path(candidate)
-        if (path / "bin" / "python").exists():
+    candidates: list[str | Path | None] = [
+        os.environ.get("VIRTUAL_ENV"),
+        root / ".venv",
+        root / "venv",
+    ]
+    for candidate in candidates:
+        path = Path(candidate or "")
+        if candidate and (path / "bin" / "python").exists():
             return str(path.resolve())
     return None
 

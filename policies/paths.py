@@ -13,3 +13,9 @@ def data_root() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("apprentice"))
+
+
+def models_root() -> Path:
+    """The folder of the weights; `APPRENTICE_MODELS` moves it out of the data folder."""
+    override = os.environ.get("APPRENTICE_MODELS")
+    return Path(override) if override else data_root() / "models"

@@ -100,9 +100,7 @@ def _checked(
     text: str, lines: list[str], start: int, size: int, wanted: list[str], new: str, how: str
 ) -> Replaced:
     off, on = _shift(_lead(lines[start]), _lead(wanted[0]))
-    fresh = [
-        on + line.removeprefix(off) if line.strip() else line for line in _stripped(new)
-    ]
+    fresh = [on + line.removeprefix(off) if line.strip() else line for line in _stripped(new)]
     result = "\n".join([*lines[:start], *fresh, *lines[start + size :]])
     if result == text:
         raise ToolError("the new text is what the file has already; nothing would change")

@@ -69,10 +69,11 @@ def splice(source: bytes, symbol: Symbol, code: str) -> Spliced:
     return Spliced(result, draft.notes)
 
 
-def check_syntax(path: str, old: bytes, new: bytes, first_line: int = 1) -> None:
+def check_syntax(path: str, old: bytes, new: bytes, first_line: int | None = 1) -> None:
     """Raise ToolError when `new` does not parse although `old` does.
 
-    Line numbers in the message count from `first_line`, where the policy's code begins.
+    Line numbers in the message count from `first_line`, where the policy's code begins; with
+    None they are those of the file.
     """
     language = language_of(path)
     if language is None:
@@ -87,7 +88,8 @@ def check_syntax(path: str, old: bytes, new: bytes, first_line: int = 1) -> None
     line, message = problem
     lines = new.decode("utf-8", "replace").splitlines()
     shown = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-    where = f"line {line - first_line + 1} of your code" if line >= first_line else f"line {line}"
+    own = first_line is not None and line >= first_line
+    where = f"line {line - (first_line or 1) + 1} of your code" if own else f"line {line}"
     raise ToolError(f"not applied, it does not parse: {message} at {where}: {shown[:120]!r}")
 
 
@@ -156,9 +158,9 @@ def _dedented(lines: list[str], old: str, margin: str) -> list[str]:
     own = lines[0][: _width(lines[0])] if lines else ""
     rest = [line for line in lines[1:] if line.strip()]
     old_rest = [line for line in old.splitlines()[1:] if line.strip()]
-    if margin and not own and rest and old_rest and all(r.startswith(margin) for r in rest):
-        if min(map(_width, rest)) == min(map(_width, old_rest)):
-            own = margin
+    verbatim = margin and not own and rest and old_rest
+    if verbatim and all(line.startswith(margin) for line in rest):
+        own = margin if min(map(_width, rest)) == min(map(_width, old_rest)) else own
     return [line.removeprefix(own) for line in lines]
 
 
@@ -175,9 +177,7 @@ def _draft(lines: list[str], symbol: Symbol, language: LanguageSpec) -> _Draft:
         raise _not_one(text, opening.count("\n"), len(wanted), others, symbol, language)
     first, last = extent(wanted[0], language)
     noise = [
-        c
-        for c in top.named_children
-        if c.start_byte > last.start_byte and _is_noise(c, language)
+        c for c in top.named_children if c.start_byte > last.start_byte and _is_noise(c, language)
     ]
     imports = [c for c in top.named_children if c.type in language.imports]
     end = len(text) - len(closing.encode())
@@ -302,9 +302,7 @@ def _with_old_prefix(draft: _Draft, source: bytes, symbol: Symbol) -> str:
     return draft.text[:place].decode() + prefix + draft.text[place:].decode()
 
 
-def _indented(
-    text: str, margin: str, old: str, symbol: Symbol, language: LanguageSpec
-) -> str:
+def _indented(text: str, margin: str, old: str, symbol: Symbol, language: LanguageSpec) -> str:
     """The text moved right by `margin`; its first line starts where the old one did.
 
     Lines inside a string are part of its value: they move only in docstrings, or when the old
@@ -366,13 +364,12 @@ def _preamble(root: Node, language: LanguageSpec) -> tuple[int, int]:
         text = child.text or b""
         if child.type in language.imports:
             last = child.end_byte
-        elif child.type in _HEADS or (not last and re.match(rb"#!|#.*coding[:=]", text)):
-            head = child.end_byte
-        elif child.type == "expression_statement" and not last and text[:1] in (b"'", b'"'):
+        elif child.type in _HEADS or (not last and re.match(_HEAD, text)):
             head = child.end_byte
         elif "comment" not in child.type:
             break
     return head, max(head, last)
 
 
+_HEAD = rb"#!|#.*coding[:=]|[rR]?['\"]"
 _HEADS = frozenset({"package_clause", "hash_bang_line"})

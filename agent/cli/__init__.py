@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import doctor, experience, models, solve
+from agent.cli import experience, models
+from agent.cli.doctor import doctor
+from agent.cli.solve import solve
 
 app = typer.Typer(
     name="agent",
@@ -13,10 +15,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-app.command("solve")(solve.solve)
+app.command("solve")(solve)
 app.add_typer(models.app, name="models", help="List, fetch and add models.")
 app.add_typer(experience.app, name="experience", help="Look into stored trajectories.")
-app.command("doctor")(doctor.doctor)
+app.command("doctor")(doctor)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -95,17 +96,18 @@ def _run(
     path: Path,
     issue: str,
     targets: tuple[str, ...],
-    overrides: dict[str, object],
+    overrides: Mapping[str, object],
     delivery: Delivery,
     silent: bool,
 ) -> Outcome:
+    from policies.choose import open_policy
+
     from agent import apply
     from agent.config import load_settings
     from agent.repository import capture, only_run, open_repository
     from agent.solve import solve as run_solve
     from agent.task import Task
     from agent.workspace import check_sandbox, make_workspace
-    from policies.choose import open_policy
     from policies.experience.store import Store
 
     repo = open_repository(path)
@@ -180,7 +182,7 @@ class _View:
         return None
 
 
-def _note(silent: bool):  # type: ignore[no-untyped-def]
+def _note(silent: bool) -> Callable[[str], None]:
     def note(text: str) -> None:
         if not silent:
             print(text, file=sys.stderr, flush=True)

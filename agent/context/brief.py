@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agent.context.prompts import render
 from tools.base import capped
 from tools.codemap import Codemap, Symbol
-from tools.testing.results import TestRun
+from tools.testing.results import PASSING, TestRun
 
 MAX_SUSPECTS = 8
 MAX_FAILURES = 3
@@ -26,15 +26,11 @@ class FailureView:
 
 @dataclass(frozen=True)
 class Brief:
-    """The shared prompt and the symbols that may be changed."""
+    """The shared prompt, and the sources of the symbols that may be changed, by id."""
 
     system: str
     task: str
-    suspects: tuple[Symbol, ...]
-
-    def sources(self) -> Mapping[str, str]:
-        """Symbol id to source text."""
-        return {symbol.id: symbol.text for symbol in self.suspects}
+    sources: Mapping[str, str]
 
 
 def make_brief(
@@ -42,6 +38,7 @@ def make_brief(
     run: TestRun,
     targets: Sequence[str],
     codemap: Codemap,
+    files: Mapping[str, bytes],
     ranked: Sequence[tuple[str, float]],
     *,
     calls_tools: bool,
@@ -53,7 +50,9 @@ def make_brief(
     The first suspect is always shown in full; what does not fit is shown by signature.
     """
     suspects = [codemap.symbols[name] for name, _ in ranked[:MAX_SUSPECTS]]
-    failures = views(run, targets, codemap)
+    sources = {s.id: s.text(files[s.path]) for s in suspects}
+    tests = {t: _test_source(codemap, files, t) for t in targets}
+    failures = views(run, targets, tests)
     shown: list[Symbol] = []
 
     def text(shown: Sequence[Symbol], failures: Sequence[FailureView]) -> str:
@@ -62,7 +61,7 @@ def make_brief(
             "task",
             issue=issue,
             failures=failures,
-            suspects=[{"id": s.id, "source": s.text} for s in shown],
+            suspects=[{"id": s.id, "source": sources[s.id]} for s in shown],
             others=[{"id": s.id, "signature": s.signature} for s in others],
         )
 
@@ -75,32 +74,32 @@ def make_brief(
     return Brief(
         system=render("system", calls_tools=calls_tools),
         task=text(shown, failures),
-        suspects=tuple(shown),
+        sources={s.id: sources[s.id] for s in shown},
     )
 
 
-def views(run: TestRun, targets: Sequence[str], codemap: Codemap | None) -> list[FailureView]:
-    """The first failures among `targets`, with the test's source when it is known."""
+def views(
+    run: TestRun, targets: Sequence[str], sources: Mapping[str, str] | None = None
+) -> list[FailureView]:
+    """The first failures among `targets`, with the tests' sources when they are given."""
     seen: list[FailureView] = []
     for test in targets:
         outcome = run.outcomes.get(test, "missing")
-        if outcome in ("passed", "xfailed") or len(seen) == MAX_FAILURES:
+        if outcome in PASSING or len(seen) == MAX_FAILURES:
             continue
         failure = run.failures.get(test)
         message = failure.longrepr or failure.message if failure else outcome
         if outcome == "hung":
             message = f"The test never ends (stopped).\n{message}"
-        source = ""
-        if codemap is not None and (symbol := _test_symbol(codemap, test)):
-            source = symbol.text
-        seen.append(FailureView(test, _tail(message), source))
+        seen.append(FailureView(test, _tail(message), (sources or {}).get(test, "")))
     return seen
 
 
-def _test_symbol(codemap: Codemap, test: str) -> Symbol | None:
+def _test_source(codemap: Codemap, files: Mapping[str, bytes], test: str) -> str:
     path, _, rest = test.partition("::")
     name = rest.split("[", 1)[0].replace("::", ".")
-    return codemap.symbols.get(f"{path}::{name}")
+    symbol = codemap.symbols.get(f"{path}::{name}")
+    return symbol.text(files[path]) if symbol else ""
 
 
 def _tail(message: str) -> str:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
 from agent.verify.protected import is_protected
-from tools.codemap import Codemap
+from tools.codemap import MODULE, Codemap
 from tools.testing.results import TestRun
 
 FRAME_WEIGHT = 0.5
 NAME_WEIGHT = 0.4
-IMPORT_WEIGHT = 0.1
+USE_WEIGHT = 0.1
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
 
 
@@ -32,7 +32,7 @@ def localise(
 
     `run` may carry calls (a traced run); without them frames and names alone decide.
     """
-    scores: Counter[str] = Counter()
+    scores: defaultdict[str, float] = defaultdict(float)
     for name, score in _ochiai(codemap, run, targets).items():
         scores[name] += score
     for test in targets:
@@ -47,12 +47,13 @@ def localise(
             scores[symbol.id] += NAME_WEIGHT
     if not scores:
         for symbol in codemap.symbols.values():
-            scores[symbol.id] += IMPORT_WEIGHT * math.log1p(codemap.references(symbol.name))
+            scores[symbol.id] += USE_WEIGHT * math.log1p(codemap.references(symbol.name))
     ranked = [
         (name, round(score, 4))
         for name, score in scores.items()
         if name in codemap.symbols
         and codemap.symbols[name].kind != "class"
+        and codemap.symbols[name].qualname != MODULE
         and not is_protected(codemap.symbols[name].path, protected)
     ]
     return sorted(ranked, key=lambda item: (-item[1], item[0]))

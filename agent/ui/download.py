@@ -18,9 +18,8 @@ def download_bar() -> Iterator[OnBytes]:
     from rich.console import Console
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = ("[progress.description]{task.description}", *Progress.get_default_columns()[1:3])
     with Progress(
-        *columns,
+        *Progress.get_default_columns(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
@@ -42,6 +41,8 @@ def _lines() -> OnBytes:
         tenth = done * 10 // total if total else 0
         if tenth != last:
             last = tenth
-            print(f"{source}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", file=sys.stderr, flush=True)
+            print(
+                f"{source}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", file=sys.stderr, flush=True
+            )
 
     return show

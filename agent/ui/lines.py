@@ -38,7 +38,9 @@ def line(event: Event | Progress) -> str:
         case Sampled():
             speed = event.usage.completion / event.seconds if event.seconds else 0.0
             head = printable(" ".join(event.text.split()))[:90]
-            return f"{event.phase or 'sample':<9} {head} [{event.usage.completion} tok, {speed:.0f}/s]"
+            return (
+                f"{event.phase or 'sample':<9} {head} [{event.usage.completion} tok, {speed:.0f}/s]"
+            )
         case Observed(ok=False):
             return f"mistake   {printable(event.text.splitlines()[0] if event.text else '')[:100]}"
         case Patched(diff=diff):
@@ -58,7 +60,7 @@ def line(event: Event | Progress) -> str:
 
 def counts(event: Tested) -> str:
     """`3 passed, 1 failed`, and what ended the run early."""
-    tally = Counter(event.outcomes.values())
+    tally: Counter[str] = Counter(event.outcomes.values())
     order = ("passed", "failed", "error", "hung", "skipped", "xfailed", "xpassed")
     text = ", ".join(f"{tally[name]} {name}" for name in order if tally[name]) or "no results"
     return f"{text} (stopped: {event.killed_by})" if event.killed_by else text

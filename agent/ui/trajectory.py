@@ -168,7 +168,7 @@ def _observed(event: Observed, caps: Caps | None) -> Text:
 
 
 def _tested(event: Tested, baseline: Mapping[str, str], caps: Caps | None) -> Text:
-    counts = Counter(event.outcomes.values())
+    counts: Counter[str] = Counter(event.outcomes.values())
     ending = f"killed: {event.killed_by}" if event.killed_by else f"exit {event.exit_code}"
     text = _titled(f"tests, {event.label}", f"{ending}, {duration(event.seconds)}")
     if not event.complete:

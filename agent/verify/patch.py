@@ -85,7 +85,7 @@ def _part(lines: list[str]) -> FilePatch:
     path, mode = _path_of(header), None
     added = removed = False
     for line in lines[1:]:
-        if line.startswith("@@") or line.startswith("GIT binary patch"):
+        if line.startswith(("@@", "GIT binary patch")):
             break
         if line.startswith("new file mode "):
             added, mode = True, line.split()[-1]
@@ -105,9 +105,12 @@ def _path_of(header: str) -> str:
 
 
 def _unquote(text: str) -> str:
-    return text.encode("latin-1", "backslashreplace").decode("unicode_escape").encode(
-        "latin-1", "surrogateescape"
-    ).decode("utf-8", "surrogateescape")
+    return (
+        text.encode("latin-1", "backslashreplace")
+        .decode("unicode_escape")
+        .encode("latin-1", "surrogateescape")
+        .decode("utf-8", "surrogateescape")
+    )
 
 
 def _unsafe(part: FilePatch) -> str:

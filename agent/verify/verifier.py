@@ -6,13 +6,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent.verify.outcomes import is_green
 from agent.verify.patch import Split, split
 from agent.verify.tamper import findings as tamper_findings
 from agent.workspace import Workspace, timed
 from tools.sandbox.base import PatchError, PathError, Sandbox
-from tools.testing.results import TestRun
-
-_FINE = frozenset({"passed", "xfailed"})
+from tools.testing.results import COLLECTION, TestRun
 
 
 @dataclass(frozen=True)
@@ -81,13 +80,10 @@ class Verifier:
         files: Mapping[str, bytes | None],
         seconds: float,
     ) -> Verdict:
-        fixed = tuple(i for i in self.targets if run.outcomes.get(i) == "passed")
-        broken = tuple(
-            test
-            for test, outcome in self.baseline.outcomes.items()
-            if outcome in _FINE and run.outcomes.get(test) not in _FINE
-        )
-        missing = [i for i in self.baseline.outcomes if i not in run.outcomes]
+        fixed = tuple(test for test in self.targets if is_green(run, test))
+        broken = tuple(test for test in self.baseline.passing if not is_green(run, test))
+        gone = self.baseline.outcomes.keys() - run.outcomes.keys()
+        missing = sorted(test for test in gone if not test.endswith(COLLECTION))
         reasons = list(found)
         if not self.targets:
             reasons.append("no failing test shows the bug")
@@ -136,7 +132,7 @@ def _rewards(
     resolved: bool,
 ) -> dict[str, float | None]:
     """Named reward components; a scalar is a configured function of them."""
-    passing = sum(outcome in _FINE for outcome in verifier.baseline.outcomes.values())
+    passing = len(verifier.baseline.passing)
     return {
         "resolved": float(resolved),
         "fixed": len(fixed) / len(verifier.targets) if verifier.targets else None,

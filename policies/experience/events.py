@@ -38,7 +38,7 @@ class TaskStarted(_Event):
     policy_version: str
     sandbox: str
     package_version: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class Prepared(_Event):

@@ -61,9 +61,7 @@ def trajectory() -> list[e.Event]:
             **here,
         ),
         e.Acted(tool="edit", arguments={"symbol": "add"}, phase="edit", **here),
-        e.Observed(
-            tool="edit", ok=True, text="\x1b[31mdone\x1b[0m", cut=7, phase="edit", **here
-        ),
+        e.Observed(tool="edit", ok=True, text="\x1b[31mdone\x1b[0m", cut=7, phase="edit", **here),
         e.Patched(diff=DIFF, phase="edit", **here),
         e.Tested(
             label="candidate",

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.experience import codec
+from policies.experience import events as e
 from policies.experience.codec import EVENT_TYPES, CodecError, decode, encode
-from policies.experience.events import Acted, Event, Observed, Patched, Tested
+from policies.experience.events import Acted, Event, Observed, Patched
 
 from .samples import trajectory
 
@@ -84,7 +85,7 @@ def test_big_parts_leave_the_row_and_equal_ones_share_a_blob():
     assert len(body) < 500
     assert len(blobs) == 1
     outcomes = {f"tests/test_a.py::test_{n}": "passed" for n in range(500)}
-    body, _ = encode(Tested(label="baseline", outcomes=outcomes, exit_code=0, seconds=1.0))
+    body, _ = encode(e.Tested(label="baseline", outcomes=outcomes, exit_code=0, seconds=1.0))
     assert len(body) < 500
 
 
@@ -96,7 +97,7 @@ def test_text_that_looks_like_a_reference_survives():
     assert decode(body, blobs.__getitem__) == event
 
 
-@pytest.mark.parametrize("value", [object(), b"bytes", {1: "key"}, {1, 2}, 10**5000])
+@pytest.mark.parametrize("value", [object(), b"bytes", {1: "key"}, {1, 2}, 10**5000], ids=range(5))
 def test_what_json_cannot_carry_is_refused(value):
     with pytest.raises(CodecError):
         encode(Acted(tool="x", arguments={"value": value}))

@@ -36,9 +36,7 @@ def path(tmp_path):
 def python(*arguments: object, **options: object) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, **options
-    )
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, **options)
 
 
 def test_a_trajectory_comes_back_in_order(path):
@@ -66,6 +64,7 @@ def test_the_place_is_under_apprentice_home_and_private(monkeypatch, tmp_path):
 
 def test_the_database_is_durable_and_checks_its_references(path):
     with Store.open(path) as store:
+
         def pragma(name):
             return store._db.execute(f"PRAGMA {name}").fetchone()[0]
 
@@ -157,7 +156,9 @@ def test_status_of_unfinished_trajectories(path):
         with store.begin() as done:
             done.append(Finished(status="solved", exit_code=0, seconds=1.0))
         assert store.status(done.id) == "solved"
-        store._db.execute("UPDATE trajectories SET pid = 1, boot = 'gone:1' WHERE id = ?", [mine.id])
+        store._db.execute(
+            "UPDATE trajectories SET pid = 1, boot = 'gone:1' WHERE id = ?", [mine.id]
+        )
         assert store.status(mine.id) == "interrupted", "the pid belongs to another process now"
 
 
@@ -208,15 +209,21 @@ def test_many_processes_and_threads_write_at_once(path):
             assert len(list(store.events(out.split()[0]))) == 15
 
 
-def in_small_file_system(tmp_path, script, *, size="700k"):
+def in_small_file_system(tmp_path, script):
     disk = tmp_path / "disk"
-    disk.mkdir()
-    probe = subprocess.run(
-        ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", disk], capture_output=True, check=False
-    ) if shutil.which("unshare") else None
+    disk.mkdir(exist_ok=True)
+    probe = (
+        subprocess.run(
+            ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", disk],
+            capture_output=True,
+            check=False,
+        )
+        if shutil.which("unshare")
+        else None
+    )
     if probe is None or probe.returncode:
         pytest.skip("mounting a small file system needs root and unshare")
-    mount = f'mount -t tmpfs -o size={size} tmpfs "$1" && shift && {script}'
+    mount = 'mount -t tmpfs -o size=700k tmpfs "$1" && shift && ' + script
     return python(
         "-c",
         "import os, sys; os.execvp(sys.argv[1], sys.argv[1:])",
@@ -240,11 +247,17 @@ def test_a_file_size_limit_loses_nothing_and_passes(path):
 
 
 def test_a_read_only_disk_is_an_error_with_a_next_step(tmp_path):
-    script = 'mount -o remount,ro "$(dirname "$3")" && "$@"'
-    child = in_small_file_system(tmp_path, script)
-    out, _ = child.communicate(timeout=60)
-    assert child.returncode != 0
-    assert "Read-only file system" in out
+    use = (
+        "import sys; from pathlib import Path; from policies.experience.store import *\n"
+        "try: Store.open(Path(sys.argv[1])).begin()\n"
+        "except StoreError as error: print(error)\n"
+    )
+    for make in ("true", f'"$1" -c "{use}" "$3"'):
+        script = f'{make}; mount -o remount,ro "$(dirname "$3")"; "$1" -c "{use}" "$3"'
+        child = in_small_file_system(tmp_path, script)
+        out, _ = child.communicate(timeout=60)
+        assert child.returncode == 0, out
+        assert "APPRENTICE_HOME" in out
 
 
 def test_an_unwritable_place_is_an_error_with_a_next_step(tmp_path):

@@ -111,11 +111,16 @@ class Person:
             os.setegid(0)
             self.protect()
 
-    def become(self, groups: Sequence[int] = ()) -> None:
+    @property
+    def group(self) -> int:
+        """The group that opens the private folder; no command is in it."""
+        return self.uid + 1
+
+    def become(self, private: bool = False) -> None:
         """Turn a fresh child into the commands' user, for good."""
         prctl(SET_NO_NEW_PRIVS, 1)
         if self.other:
-            os.setgroups(list(groups))
+            os.setgroups([self.group] if private else [])
             os.setresgid(self.uid, self.uid, self.uid)
             os.setresuid(self.uid, self.uid, self.uid)
 

@@ -52,36 +52,37 @@ class History:
         self.commit = ""
         self.trees: Dict[str, Entries] = {}
         self.stored: Set[str] = set()
+        self.packs: List[str] = []
         self.ignoring: Tuple[object, FrozenSet[bytes]] = (None, frozenset())
         os.mkdir(self.empty, 0o755)
         self.git("init", "-q", "--bare", "--template=", self.gitdir)
-        with self.person.acting():
-            os.mkdir(self.tree.at(b".git"), 0o755)
-
-    def spawn(self, args: Iterable[str], cwd: str, env: Dict[str, str], fds: Tuple[int, int, int]) -> int:
+    def spawn(
+        self, args: Iterable[str], cwd: str, env: Dict[str, str], fds: Tuple[int, int, int]
+    ) -> int:
         """Start git with the commands' rights and the group that opens the private folder."""
         argv = ["git"]
         for setting in SETTINGS:
             argv += ["-c", setting]
-        groups = [self.person.group] if env is not None else []
-        return spawn([*argv, *args], env, cwd, fds, lambda: self.person.become(groups))
+        return spawn([*argv, *args], env, cwd, fds, lambda: self.person.become(private=True))
 
     def git(
         self,
         *args: str,
         stdin: bytes = b"",
-        cwd: Optional[str] = None,
         work: Optional[str] = None,
         kind: str = "sandbox",
         good: Tuple[int, ...] = (0,),
     ) -> bytes:
-        """What git prints. Raises Refused of that kind with its complaint."""
+        """What git prints. Raises Refused of that kind with its complaint.
+
+        git sees an empty work tree, so that no file of the workspace steers it, unless `work`.
+        """
         env = dict(self.env, GIT_WORK_TREE=work) if work else self.env
         with self.file() as feed, self.file() as out, self.file() as err:
             write_all(feed.fileno(), stdin)
             feed.seek(0)
-            pid = self.spawn(args, cwd or work or self.empty, env, (feed.fileno(), out.fileno(), err.fileno()))
-            status = os.waitpid(pid, 0)[1]
+            fds = (feed.fileno(), out.fileno(), err.fileno())
+            status = os.waitpid(self.spawn(args, work or self.empty, env, fds), 0)[1]
             return self.outcome(args[0], status, out, err, kind, good)
 
     @staticmethod
@@ -133,12 +134,12 @@ class History:
                 yield from self.data(path, mode)
             yield b'ls ""\n'
 
-        with self.person.acting():
-            pass
         self.base = self.imported(stream(), "1").split()[2]
         self.commit = self.git("rev-parse", "refs/heads/main").decode().strip()
         self.trees[self.base] = entries
         self.stored = {oid for _, oid in entries.values()}
+        packs = os.path.join(self.gitdir, "objects", "pack")
+        self.packs = [name for name in os.listdir(packs) if name.endswith((".pack", ".idx"))]
         self.show()
 
     def data(self, path: bytes, mode: str) -> Iterable[bytes]:
@@ -151,12 +152,10 @@ class History:
 
     def show(self) -> None:
         """Make the workspace's own repository: one commit that holds the opening tree."""
-        packs = os.path.join(self.gitdir, "objects", "pack")
         contents = {}
-        for name in os.listdir(packs):
-            if name.endswith((".pack", ".idx")) and name in self.first_pack(packs):
-                with open(os.path.join(packs, name), "rb") as file:
-                    contents["objects/pack/" + name] = file.read()
+        for name in self.packs:
+            with open(os.path.join(self.gitdir, "objects", "pack", name), "rb") as file:
+                contents["objects/pack/" + name] = file.read()
         contents["HEAD"] = b"ref: refs/heads/main\n"
         contents["config"] = CONFIG
         contents["info/exclude"] = EXCLUDE
@@ -173,3 +172,170 @@ class History:
                 os.makedirs(os.path.dirname(where), exist_ok=True)
                 with open(where, "wb") as file:
                     file.write(data)
+        env = {"PATH": self.env["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_NOSYSTEM": "1"}
+        with self.file() as sink:
+            fds = (0, 1, sink.fileno())
+            argv = ["git", "reset", "-q", "--mixed"]
+            pid = spawn(argv, env, os.fsdecode(self.tree.root), fds, self.person.become)
+            if os.waitpid(pid, 0)[1]:
+                sink.seek(0)
+                complaint = sink.read(4000).decode("utf-8", "replace").strip()
+                raise Refused("sandbox", "git cannot open the workspace: %s" % complaint)
+
+    def visible(self) -> Dict[bytes, os.stat_result]:
+        """The files that belong to the repository: opened with it, or new and not ignored."""
+        base = self.trees[self.base]
+        with self.person.acting():
+            found = dict(self.tree.walk())
+            rules = frozenset(
+                (path, self.tree.entry(path, status)[1])
+                for path, status in found.items()
+                if path.rpartition(b"/")[2] == b".gitignore" and stat.S_ISREG(status.st_mode)
+            )
+        new = frozenset(path for path in found if path not in base)
+        if new and self.ignoring[0] != (new, rules):
+            out = self.git(
+                "check-ignore",
+                "--no-index",
+                "-z",
+                "--stdin",
+                stdin=b"\0".join(new) + b"\0",
+                work=os.fsdecode(self.tree.root),
+                good=(0, 1),
+            )
+            self.ignoring = ((new, rules), frozenset(out.split(b"\0")))
+        if new:
+            found = {path: s for path, s in found.items() if path in base or path not in self.ignoring[1]}
+        return found
+
+    def entries(self) -> Entries:
+        """Modes and object ids of the visible files."""
+        found = self.visible()
+        with self.person.acting():
+            return {path: self.tree.entry(path, status) for path, status in found.items()}
+
+    def snapshot(self) -> str:
+        """Store the visible files; returns the tree's id."""
+        now, base = self.entries(), self.trees[self.base]
+        if now == base:
+            return self.base
+
+        def stream() -> Iterable[bytes]:
+            yield b"commit refs/heads/now\ncommitter %s\ndata 8\nsnapshot\n" % AUTHOR
+            yield b"from %s\n" % self.commit.encode()
+            for path in base:
+                if path not in now:
+                    yield b"D %s\n" % quoted(path)
+            for path, (mode, oid) in now.items():
+                if base.get(path) == (mode, oid):
+                    continue
+                if oid in self.stored:
+                    yield b"M %s %s %s\n" % (mode.encode(), oid.encode(), quoted(path))
+                else:
+                    yield b"M %s inline %s\n" % (mode.encode(), quoted(path))
+                    yield from self.data(path, mode)
+            yield b'ls ""\n'
+
+        tree = self.imported(stream(), "100").split()[2]
+        self.stored.update(oid for _, oid in now.values())
+        self.trees[tree] = now
+        return tree
+
+    def known(self, snapshot: str) -> str:
+        """The snapshot, if there is one of that name."""
+        if snapshot not in self.trees:
+            raise Refused("sandbox", "%r: no such snapshot" % snapshot)
+        return snapshot
+
+    def restore(self, snapshot: str) -> None:
+        """Put every file back, remove all others, and begin the visible repository anew."""
+        target = self.trees[self.known(snapshot)]
+        with self.person.acting():
+            self.tree.clean(target)
+            now = {path: self.tree.entry(path, status) for path, status in self.tree.walk()}
+        changed = {path: entry for path, entry in target.items() if now.get(path) != entry}
+        self.place(changed)
+        self.show()
+
+    def place(self, changed: Entries) -> None:
+        """Write stored files into the workspace."""
+        blobs = self.blobs({oid for _, oid in changed.values()})
+        with self.person.acting():
+            for path, (mode, oid) in changed.items():
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    os.unlink(self.tree.at(path))
+                self.tree.create(path, mode, [blobs[oid]])
+
+    def blobs(self, oids: Iterable[str]) -> Dict[str, bytes]:
+        """Contents from the store."""
+        asked = list(oids)
+        if not asked:
+            return {}
+        out = memoryview(self.git("cat-file", "--batch", stdin="\n".join([*asked, ""]).encode()))
+        found, at = {}, 0
+        for oid in asked:
+            head = bytes(out[at : at + 80]).split(b"\n")[0]
+            at += len(head) + 1
+            size = int(head.split()[2])
+            found[oid] = bytes(out[at : at + size])
+            at += size + 1
+        return found
+
+    def diff(self, since: Optional[str]) -> bytes:
+        """Git's unified diff from a snapshot, or from the opening, to now."""
+        before = self.known(since) if since else self.base
+        after = self.snapshot()
+        options = "-r -p --binary --full-index --no-renames --no-ext-diff --no-textconv --no-color"
+        if before == after:
+            return b""
+        return self.git("diff-tree", *options.split(), before, after)
+
+    def apply(self, patch: bytes) -> None:
+        """Apply a patch to the visible files, wholly or not at all."""
+        if not patch.strip():
+            return
+        before = self.snapshot()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.index)
+        self.git("read-tree", before)
+        self.git("apply", "--cached", "--whitespace=nowarn", "-", stdin=patch, kind="patch")
+        after = self.git("write-tree").decode().strip()
+        fields = self.git("diff-tree", "-r", "-z", "--no-renames", before, after).split(b"\0")
+        changed: Entries = {}
+        gone: List[bytes] = []
+        for head, path in zip(fields[::2], fields[1::2]):
+            mode, oid, letter = (field.decode() for field in head.split()[1::2] + head.split()[4:])
+            if letter == "D":
+                gone.append(path)
+            elif mode == "160000":
+                raise Refused("patch", "%s: submodules cannot be patched" % os.fsdecode(path))
+            else:
+                changed[path] = (mode, oid)
+                where = self.tree.at(path)
+                if letter == "A" and os.path.lexists(where) and not os.path.isdir(where):
+                    raise Refused("patch", "%s: already exists" % os.fsdecode(path))
+        old = {path: self.trees[before][path] for path in gone}
+        old.update((p, self.trees[before][p]) for p in changed if p in self.trees[before])
+        try:
+            self.drop(gone)
+            self.place(changed)
+        except OSError as error:
+            self.drop([path for path in changed if path not in old])
+            self.place(old)
+            raise Refused("patch", "cannot write the patched files: %s" % error.strerror) from None
+
+    def drop(self, paths: Iterable[bytes]) -> None:
+        """Remove files, and the folders that this empties."""
+        with self.person.acting():
+            for path in paths:
+                with contextlib.suppress(OSError):
+                    os.unlink(self.tree.at(path))
+                    while b"/" in path:
+                        path = path.rpartition(b"/")[0]
+                        os.rmdir(self.tree.at(path))
+
+
+def quoted(path: bytes) -> bytes:
+    """A path as git's fast-import reads it."""
+    escaped = path.replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
+    return b'"' + escaped + b'"'

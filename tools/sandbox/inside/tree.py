@@ -240,15 +240,6 @@ class Tree:
             pid = spawn(argv, env, "/", (0, 1, 2), self.person.become)
             os.waitpid(pid, 0)
 
-    def lay(self, target: Entries, now: Entries, content: Callable[[List[str]], Dict[str, bytes]]) -> None:
-        """Turn the entries `now` of a cleaned workspace into `target`."""
-        changed = {path: entry for path, entry in target.items() if now.get(path) != entry}
-        blobs = content([oid for _, oid in changed.values()])
-        for path, (mode, oid) in changed.items():
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.at(path))
-            self.create(path, mode, [blobs[oid]])
-
 
 def blob_id(size: int, pieces: Iterable[bytes]) -> str:
     """The id that git gives to these bytes."""

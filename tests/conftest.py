@@ -1,0 +1,49 @@
+"""Fixtures for all tests: user folders out of the way, real git repositories."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from policies.paths import models_root
+
+GitRepo = Callable[..., Path]
+MODELS = models_root()
+
+
+@pytest.fixture(autouse=True)
+def private_home(tmp_path_factory, monkeypatch):
+    """Keep experience, locks and settings out of the user's folders.
+
+    Models are large: they stay where the user has them.
+    """
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("APPRENTICE_MODELS", str(MODELS))
+    monkeypatch.setenv("APPRENTICE_HOME", str(home))
+    monkeypatch.setenv("APPRENTICE_CONFIG", str(home / "config.toml"))
+    for key in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        monkeypatch.setenv(f"{key}_NAME", "tester")
+        monkeypatch.setenv(f"{key}_EMAIL", "tester@localhost")
+    return home
+
+
+@pytest.fixture
+def git_repo(tmp_path_factory) -> GitRepo:
+    """Make a real git repository from `{path: text or bytes}`."""
+
+    def make(files: Mapping[str, str | bytes], *, commit: bool = True) -> Path:
+        root = tmp_path_factory.mktemp("repo")
+        subprocess.run(["git", "init", "-q", root], check=True)
+        for name, content in files.items():
+            path = root / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        if commit:
+            subprocess.run(["git", "-C", root, "add", "-A"], check=True)
+            subprocess.run(["git", "-C", root, "commit", "-qm", "start"], check=True)
+        return root
+
+    return make

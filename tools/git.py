@@ -1,0 +1,73 @@
+"""Tools that ask git, always inside the sandbox: a repository's settings can run programs."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tools.base import Arguments, Observation, Tool, ToolError, capped
+from tools.sandbox.base import Sandbox
+
+LIMIT = 8_000
+TIMEOUT = 30.0
+
+_GIT = (
+    "git",
+    "--no-pager",
+    "--no-optional-locks",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+    "-c",
+    "color.ui=false",
+)
+
+
+class GitDiff(Arguments):
+    """Arguments of git_diff."""
+
+
+class GitLog(Arguments):
+    """Arguments of git_log."""
+
+    path: str = Field(default="", description="only commits that changed this file")
+
+
+class GitBlame(Arguments):
+    """Arguments of git_blame."""
+
+    path: str = Field(description="file, relative to the repository")
+    start_line: int = Field(ge=1, description="first line")
+    end_line: int = Field(ge=1, description="last line")
+
+
+def _git(sandbox: Sandbox, *arguments: str) -> Observation:
+    result = sandbox.run([*_GIT, *arguments], timeout=TIMEOUT)
+    if result.exit_code != 0 or result.killed_by:
+        problem = result.stderr.decode("utf-8", "replace").strip()[:500]
+        raise ToolError(problem or f"git ended with {result.killed_by or result.exit_code}")
+    text, cut = capped(result.stdout.decode("utf-8", "replace").strip("\n"), LIMIT)
+    return Observation(text or "(nothing)", cut=cut + result.cut)
+
+
+def _git_diff(sandbox: Sandbox, arguments: GitDiff) -> Observation:
+    text, cut = capped(sandbox.diff().strip("\n"), LIMIT)
+    return Observation(text or "nothing has been changed", cut=cut)
+
+
+def _git_log(sandbox: Sandbox, arguments: GitLog) -> Observation:
+    only = ["--", arguments.path.strip()] if arguments.path.strip() else []
+    return _git(
+        sandbox, "log", "--no-ext-diff", "-n", "20", "--date=short", "--format=%h %ad %s", *only
+    )
+
+
+def _git_blame(sandbox: Sandbox, arguments: GitBlame) -> Observation:
+    lines = f"{arguments.start_line},{arguments.end_line}"
+    path = arguments.path.strip()
+    return _git(sandbox, "blame", "--date=short", "-L", lines, "--", path)
+
+
+GIT_DIFF = Tool("git_diff", "Show all changes made so far.", GitDiff, _git_diff)
+GIT_LOG = Tool("git_log", "List the latest commits.", GitLog, _git_log)
+GIT_BLAME = Tool("git_blame", "Show who last changed lines, and when.", GitBlame, _git_blame)

@@ -1,0 +1,147 @@
+"""Which host folders a Python environment needs inside, and which of its files to mask."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tools.sandbox.base import SandboxError
+
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32")
+
+
+@dataclass
+class Mounts:
+    """`binds`: host paths bound read-only at the same path. `folders`: paths to cover with an
+    empty folder. `files`: paths whose content is replaced."""
+
+    python: str
+    binds: list[str] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+def is_system(path: str) -> bool:
+    """Whether the sandbox shows this path anyway."""
+    return any(path == top or path.startswith(top + "/") for top in SYSTEM)
+
+
+def default_python() -> str:
+    """A Python of the host that is in none of our environments."""
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        candidate = os.path.join(folder, "python3")
+        if not os.path.isabs(folder) or not os.access(candidate, os.X_OK):
+            continue
+        inside_venv = os.path.exists(os.path.join(os.path.dirname(folder), "pyvenv.cfg"))
+        if inside_venv or Path(candidate).resolve().is_relative_to(sys.prefix):
+            continue
+        try:
+            with open(candidate, "rb") as file:
+                if file.read(4) == b"\x7fELF":
+                    return candidate
+        except OSError:
+            continue
+    return own_python()
+
+
+def own_python() -> str:
+    """The interpreter below our own virtual environment."""
+    base: str = getattr(sys, "_base_executable", None) or sys.executable
+    return os.path.realpath(base)
+
+
+def prefix_of(python: str) -> str | None:
+    """The folder that holds an interpreter's standard library; None if it is not above it."""
+    prefix = os.path.dirname(os.path.dirname(python))
+    home = os.path.expanduser("~")
+    if prefix == "/" or (home + "/").startswith(prefix + "/"):
+        return None
+    for lib in ("lib", "lib64"):
+        if any(Path(prefix, lib).glob("python3*/os.py")):
+            return prefix
+    return None
+
+
+def hops(python: str) -> list[str]:
+    """An interpreter's path and all that its links lead through, to the real file."""
+    seen = [python]
+    while os.path.islink(seen[-1]) and len(seen) < 40:
+        link = os.path.join(os.path.dirname(seen[-1]), os.readlink(seen[-1]))
+        seen.append(os.path.normpath(link))
+    return [*seen, os.path.realpath(python)]
+
+
+def mounts_of(environment: str | None, hide: Iterable[str], root: str | None) -> Mounts:
+    """What to show of an environment. Raises SandboxError if it is none."""
+    if environment is None:
+        python = default_python()
+    else:
+        python = os.path.join(os.path.abspath(environment), "bin", "python")
+        if not os.access(python, os.X_OK):
+            python += "3"
+        if not os.access(python, os.X_OK):
+            raise SandboxError(
+                f"{environment}: no Python environment (there is no bin/python in it); "
+                "give the path of a virtual environment"
+            )
+    mounts = Mounts(python)
+    wanted: list[str] = []
+    if environment is not None:
+        wanted += [os.path.abspath(environment), os.path.realpath(environment)]
+    for interpreter in (python, own_python()):
+        for hop in hops(interpreter):
+            if not any(hop.startswith(top + "/") for top in wanted):
+                wanted.append(prefix_of(hop) or hop)
+    for path in wanted:
+        if not is_system(path) and path not in mounts.binds:
+            mounts.binds.append(path)
+    if any(os.path.realpath(path).startswith("/nix/store/") for path in wanted):
+        mounts.binds.append("/nix/store")
+    for top in (*mounts.binds, "/usr", "/usr/local"):
+        for packages in sorted(Path(top).glob("lib*/python3*/*-packages")):
+            mask(mounts, packages, frozenset(hide), root)
+    return mounts
+
+
+def mask(mounts: Mounts, packages: Path, hide: frozenset[str], root: str | None) -> None:
+    """Hide modules of a site-packages folder, and lead editable installs to the workspace."""
+    for name in sorted(hide):
+        if (packages / name).is_dir():
+            mounts.folders.append(str(packages / name))
+        if (packages / f"{name}.py").is_file():
+            mounts.files[str(packages / f"{name}.py")] = b"raise ImportError(__name__)\n"
+    for path in [*packages.glob("*.pth"), *packages.glob("__editable__*.py")]:
+        try:
+            text = path.read_text("utf-8", "surrogateescape")
+        except OSError:
+            continue
+        new = text
+        if path.suffix == ".pth":
+            lines = [line for line in text.splitlines() if not leads_to(line.strip(), hide)]
+            new = "".join(line + "\n" for line in lines)
+        else:
+            for name in hide:
+                new = re.sub(rf"(['\"]){re.escape(name)}\1\s*:", "'':", new)
+        if root:
+            new = re.sub(rf"{re.escape(root.rstrip('/'))}(?=[/'\"\n]|$)", "/workspace", new)
+        if new.rstrip("\n") != text.rstrip("\n"):
+            mounts.files[str(path)] = new.encode("utf-8", "surrogateescape")
+
+
+def leads_to(line: str, modules: Iterable[str]) -> bool:
+    """Whether a line of a .pth file names a folder that holds one of the modules."""
+    return os.path.isabs(line) and any(
+        os.path.exists(os.path.join(line, name)) or os.path.exists(os.path.join(line, f"{name}.py"))
+        for name in modules
+    )
+
+
+def which(name: str) -> str | None:
+    """An absolute path of a program on PATH."""
+    found = shutil.which(name)
+    return os.path.abspath(found) if found else None
