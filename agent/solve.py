@@ -58,8 +58,8 @@ def solve(
     """Solve a task; what happens is an event in the store before anyone sees it.
 
     `deliver` gets the status and a verdict with a patch (verified or not), decides where it
-    goes, and returns the event that says so. Errors of the environment and Ctrl-C end in an Outcome; StoreError
-    is raised, since nothing may happen that cannot be recorded.
+    goes, and returns the event that says so. Errors of the environment and Ctrl-C end in an
+    Outcome; StoreError is raised, since nothing may happen that cannot be recorded.
     """
     budget = Budget(settings.budget_tokens, settings.timeout)
     with store.begin() as writer:

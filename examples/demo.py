@@ -1,6 +1,6 @@
 """Run `agent solve` on a fresh copy of the bundled example, as a user would.
 
-    python examples/demo.py [options of agent solve]
+python examples/demo.py [options of agent solve]
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ def main() -> int:
     """Copy the example into a git repository of its own, break nothing else, solve its issue."""
     with tempfile.TemporaryDirectory(prefix="apprentice-demo-") as folder:
         shop = Path(folder) / "shop"
-        shutil.copytree(HERE / "shop", shop, ignore=shutil.ignore_patterns("ISSUE.txt", "__pycache__"))
+        shutil.copytree(
+            HERE / "shop", shop, ignore=shutil.ignore_patterns("ISSUE.txt", "__pycache__")
+        )
         git = ["git", "-c", "user.name=demo", "-c", "user.email=demo@localhost", "-C", str(shop)]
         for command in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
             subprocess.run([*git, *command], check=True)

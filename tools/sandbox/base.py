@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-KilledBy = Literal["timeout", "memory", "output", "cpu"]
+KilledBy = Literal["timeout", "memory", "output", "cpu", "processes"]
 
 MIB = 1024 * 1024
 
@@ -52,7 +52,8 @@ class Spec:
 
     `environment` is the host path of the Python environment (a venv or a prefix) that the
     tests run in: bound read-only by bubblewrap. `image` names a docker image. `hide` lists
-    module names that must not be importable in `environment`.
+    module names that must not be importable in `environment`. `root` is the repository's host
+    path: editable installs in `environment` that lead there lead to the workspace instead.
     """
 
     environment: str | None = None
@@ -60,6 +61,7 @@ class Spec:
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] = field(default_factory=dict)
     hide: tuple[str, ...] = ("agent", "tools", "policies")
+    root: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -104,7 +103,8 @@ def mounts_of(environment: str | None, hide: Iterable[str], root: str | None) ->
         mounts.binds.append("/nix/store")
     for top in (*mounts.binds, "/usr", "/usr/local"):
         for packages in sorted(Path(top).glob("lib*/python3*/*-packages")):
-            mask(mounts, packages, frozenset(hide), root)
+            if not packages.parent.parent.is_symlink():
+                mask(mounts, packages, frozenset(hide), root)
     return mounts
 
 
@@ -121,27 +121,9 @@ def mask(mounts: Mounts, packages: Path, hide: frozenset[str], root: str | None)
         except OSError:
             continue
         new = text
-        if path.suffix == ".pth":
-            lines = [line for line in text.splitlines() if not leads_to(line.strip(), hide)]
-            new = "".join(line + "\n" for line in lines)
-        else:
-            for name in hide:
-                new = re.sub(rf"(['\"]){re.escape(name)}\1\s*:", "'':", new)
         if root:
             new = re.sub(rf"{re.escape(root.rstrip('/'))}(?=[/'\"\n]|$)", "/workspace", new)
+        for name in hide:
+            new = re.sub(rf"(['\"]){re.escape(name)}\1(\s*:\s*['\"])(?!/workspace)", r"''\2", new)
         if new.rstrip("\n") != text.rstrip("\n"):
             mounts.files[str(path)] = new.encode("utf-8", "surrogateescape")
-
-
-def leads_to(line: str, modules: Iterable[str]) -> bool:
-    """Whether a line of a .pth file names a folder that holds one of the modules."""
-    return os.path.isabs(line) and any(
-        os.path.exists(os.path.join(line, name)) or os.path.exists(os.path.join(line, f"{name}.py"))
-        for name in modules
-    )
-
-
-def which(name: str) -> str | None:
-    """An absolute path of a program on PATH."""
-    found = shutil.which(name)
-    return os.path.abspath(found) if found else None

@@ -24,7 +24,10 @@ NUDGE_EVERY = 3.0
 NUDGES = 3
 COLLECT_FACTOR = 4
 MAX_RESTARTS = 20
+EXIT_SECONDS = 10.0
 HEAD, TAIL = 16_000, 48_000
+SESSION = "<session>"
+INTERRUPTED = 2
 
 
 class Stream:
@@ -92,41 +95,41 @@ class Supervisor:
         self.finished: int | None = None
 
     def main(self) -> None:
-        """Run children until all tests have an outcome or the time is over."""
-        restarts = 0
-        while True:
+        """Run children until all tests have an outcome or nothing more can be done."""
+        for attempt in range(MAX_RESTARTS + 1):
             noise = Noise()
-            self.running = self.collecting = self.finished = None
+            self.running, self.collecting, self.finished = None, SESSION, None
             status, why = self.child(noise)
             left = [i for i in self.collected if i not in self.done]
-            at = self.running or self.collecting
-            interrupted = self.finished == 2 and bool(left)
-            if self.finished is None or interrupted:
-                if at is None and not left and self.collected:
-                    at = None
+            crashed = self.finished is None or (self.finished == INTERRUPTED and bool(left))
+            if crashed:
+                place = self.collecting if self.running is None else None
                 self.stream.put(
                     {
                         "t": "crash",
                         "id": self.running,
-                        "collecting": None if self.running else self.collecting,
+                        "collecting": place,
                         "why": why,
                         "status": status,
                         "noise": noise.end(),
                     }
                 )
-            if self.running is not None:
-                self.done.add(self.running)
-            elif self.collecting is not None and self.finished is None:
-                self.broken.append(self.collecting)
-            again = (self.finished is None or interrupted) and at is not None and why != "deadline"
-            again = again and (bool(left) or self.running is None)
-            if not again or restarts >= MAX_RESTARTS:
-                self.stream.put({"t": "output", "text": noise.text()})
-                code = self.finished if self.finished is not None else status
-                self.stream.put({"t": "done", "exit": code, "finished": self.finished is not None})
-                self.stream.finish()
-                return
-            restarts += 1
+            if not (crashed and why != "deadline" and attempt < MAX_RESTARTS and self.skip()):
+                break
+        exit_code = status if self.finished is None else self.finished
+        self.stream.put({"t": "output", "text": noise.text()})
+        self.stream.put({"t": "done", "exit": exit_code, "finished": self.finished is not None})
+        self.stream.finish()
+
+    def skip(self) -> bool:
+        """Leave out what took the process down; False when there is nothing else to run."""
+        if self.running is not None:
+            self.done.add(self.running)
+            return any(i not in self.done for i in self.collected)
+        if self.collecting not in (None, SESSION):
+            self.broken.append(str(self.collecting))
+            return True
+        return False
 
     def child(self, noise: Noise) -> tuple[int, str]:
         """One child process from start to end: its exit status and why it ended."""
@@ -135,7 +138,7 @@ class Supervisor:
         noise_in, noise_out = os.pipe()
         script = self.settings["script"]
         process = subprocess.Popen(
-            [sys.executable, *self.settings["flags"], script, str(settings_in), str(results_out)],
+            [sys.executable, script, str(settings_in), str(results_out)],
             stdin=subprocess.DEVNULL,
             stdout=noise_out,
             stderr=noise_out,
@@ -187,6 +190,8 @@ class Supervisor:
         over = now - self.since - limit
         if now > self.deadline:
             why = "deadline"
+        elif self.finished is not None and now - self.since > EXIT_SECONDS:
+            why = "slow exit"
         elif at is None or over < NUDGE_EVERY * self.nudged:
             return "ended"
         elif self.nudged < NUDGES:

@@ -44,9 +44,6 @@ class History:
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_ATTR_NOSYSTEM": "1",
             "GIT_TERMINAL_PROMPT": "0",
-            "GIT_DIR": self.gitdir,
-            "GIT_WORK_TREE": self.empty,
-            "GIT_INDEX_FILE": self.index,
         }
         self.base = ""
         self.commit = ""
@@ -56,6 +53,9 @@ class History:
         self.ignoring: Tuple[object, FrozenSet[bytes]] = (None, frozenset())
         os.mkdir(self.empty, 0o755)
         self.git("init", "-q", "--bare", "--template=", self.gitdir)
+        self.env["GIT_DIR"] = self.gitdir
+        self.env["GIT_WORK_TREE"] = self.empty
+        self.env["GIT_INDEX_FILE"] = self.index
     def spawn(
         self, args: Iterable[str], cwd: str, env: Dict[str, str], fds: Tuple[int, int, int]
     ) -> int:

@@ -1,0 +1,297 @@
+"""Running a repository's tests in a sandbox, and reading what came of it."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tools.base import capped
+from tools.sandbox.base import Result, Sandbox
+from tools.testing.detect import TestCommand
+from tools.testing.results import (
+    COLLECTION,
+    COMMAND,
+    SESSION,
+    Call,
+    Failure,
+    Frame,
+    Outcome,
+    TestEnvironmentError,
+    TestRun,
+)
+
+PER_TEST = 20.0
+GRACE = 10.0
+OUTPUT_LIMIT = 20_000
+
+_FAULT_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
+_SHORT_FRAME = re.compile(r"^([^\s:]+\.py):(\d+): in (\S+)", re.MULTILINE)
+_MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
+
+
+def run_tests(
+    sandbox: Sandbox,
+    command: TestCommand,
+    *,
+    only: Sequence[str] = (),
+    timeout: float = 300.0,
+    per_test: float = PER_TEST,
+    trace: bool = False,
+) -> TestRun:
+    """Run the tests; with `only`, those ids alone (pytest).
+
+    A pytest test that takes longer than `per_test` seconds is interrupted and counts as hung; a
+    crash counts against the test that ran, and the others still run. With `trace` the functions
+    that each test called are recorded. Raises TestEnvironmentError when pytest cannot start.
+    """
+    if command.framework == "command":
+        return _run_command(sandbox, command, timeout)
+    script = sandbox.place("pytest_inside.py", _source("pytest_inside.py"))
+    supervisor = sandbox.place("supervisor_inside.py", _source("supervisor_inside.py"))
+    nonce = secrets.token_hex(16)
+    settings = {
+        "nonce": nonce,
+        "script": script,
+        "args": list(command.argv),
+        "only": list(only),
+        "timeout": timeout,
+        "per_test": per_test,
+        "trace": trace,
+    }
+    result = sandbox.run(
+        [sandbox.python, "-I", "-S", "-B", supervisor],
+        timeout=timeout + GRACE,
+        stdin=json.dumps(settings).encode(),
+        env={"PYTHONDONTWRITEBYTECODE": "1", **dict(command.env)},
+    )
+    records = unpack(result.stdout, nonce)
+    if records is None:
+        raise TestEnvironmentError(_not_started(sandbox, result))
+    reader = _Reader(sandbox, only)
+    for record in records:
+        reader.take(record)
+    return reader.finish(result)
+
+
+def unpack(stdout: bytes, nonce: str) -> list[dict[str, Any]] | None:
+    """The records of the compressed stream behind the nonce, as far as it came."""
+    _, found, packed = stdout.partition(f"{nonce}\n".encode())
+    if not found:
+        return None
+    unpacker = zlib.decompressobj()
+    data = b""
+    try:
+        data = unpacker.decompress(packed)
+    except zlib.error:
+        data = _salvage(packed)
+    lines = data.split(b"\n")[:-1]
+    return [json.loads(line) for line in lines]
+
+
+def _salvage(packed: bytes) -> bytes:
+    """What can be unpacked of a damaged stream."""
+    unpacker, data = zlib.decompressobj(), b""
+    for start in range(0, len(packed), 512):
+        try:
+            data += unpacker.decompress(packed[start : start + 512])
+        except zlib.error:
+            break
+    return data
+
+
+def _source(name: str) -> bytes:
+    return Path(__file__).with_name(name).read_bytes()
+
+
+def _not_started(sandbox: Sandbox, result: Result) -> str:
+    problem = (result.stderr + result.stdout).decode("utf-8", "replace").strip()[-500:]
+    return (
+        f"{sandbox.python} could not be started in the sandbox (exit code {result.exit_code}): "
+        f"{problem or 'no output'}. Name a Python environment that exists"
+    )
+
+
+def _run_command(sandbox: Sandbox, command: TestCommand, timeout: float) -> TestRun:
+    argv = list(command.argv)
+    if re.fullmatch(r"python[0-9.]*", argv[0]):
+        argv[0] = sandbox.python
+    result = sandbox.run(argv, timeout=timeout, env=dict(command.env))
+    if result.exit_code == 127:
+        raise TestEnvironmentError(
+            f"{argv[0]} was not found in the sandbox; install it in the environment of the tests"
+        )
+    text = (result.stdout + result.stderr).decode("utf-8", "replace")
+    output, _ = capped(text, OUTPUT_LIMIT)
+    outcome: Outcome = "passed" if result.exit_code == 0 else "failed"
+    if result.killed_by:
+        outcome = "hung" if result.killed_by == "timeout" else "error"
+    failures: dict[str, Failure] = {}
+    if outcome != "passed":
+        why = f"killed ({result.killed_by})" if result.killed_by else "failed"
+        message = f"{' '.join(argv)[:100]} {why} with exit code {result.exit_code}"
+        frames = _frames_in(text, sandbox.workspace)
+        failures[COMMAND] = Failure(message, output[-6000:], frames)
+    return TestRun(
+        outcomes={COMMAND: outcome},
+        failures=failures,
+        exit_code=result.exit_code,
+        complete=result.killed_by is None,
+        seconds=result.seconds,
+        killed_by=result.killed_by,
+        output=output,
+        durations={COMMAND: result.seconds},
+    )
+
+
+def _frames_in(text: str, workspace: str) -> tuple[Frame, ...]:
+    """Frames within the workspace that a text shows: tracebacks, faulthandler, pytest's short."""
+    found: list[Frame] = []
+    prefix = workspace.rstrip("/") + "/"
+    traceback = re.compile(r'File "([^"]+)", line (\d+),? in (\S+)')
+    for pattern in (traceback, _SHORT_FRAME):
+        for path, line, function in pattern.findall(text):
+            relative = path.removeprefix(prefix)
+            if not relative.startswith(("/", "<", "..")) and "site-packages/" not in relative:
+                found.append(Frame(relative, int(line), function))
+    return tuple(dict.fromkeys(found))[-30:]
+
+
+class _Reader:
+    """Builds a TestRun from the records."""
+
+    def __init__(self, sandbox: Sandbox, only: Sequence[str]) -> None:
+        self.sandbox, self.only = sandbox, only
+        self.collected: dict[str, None] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.failures: dict[str, Failure] = {}
+        self.durations: dict[str, float] = {}
+        self.calls: dict[str, frozenset[Call]] = {}
+        self.codes: dict[int, Call] = {}
+        self.modules: dict[str, None] = {}
+        self.running: str | None = None
+        self.output = ""
+        self.exit_code: int | None = None
+        self.finished = False
+        self.crashes = 0
+        self.known_end = True
+
+    def take(self, record: Mapping[str, Any]) -> None:
+        kind = record["t"]
+        if kind == "nopytest":
+            raise TestEnvironmentError(
+                f"pytest cannot be imported by {self.sandbox.python} (Python {record['python']}): "
+                f"{record['error']}. Install it there (python -m pip install pytest), or point "
+                "at the environment that has it"
+            )
+        if kind == "collected":
+            self.collected.update(dict.fromkeys(record["ids"]))
+        elif kind == "code":
+            self.codes[record["n"]] = (record["path"], record["name"], record["line"])
+        elif kind == "start":
+            self.running = record["id"]
+        elif kind == "end":
+            self.ended(record)
+        elif kind == "crash":
+            self.crashed(record)
+        elif kind == "output":
+            self.output, _ = capped(record["text"], OUTPUT_LIMIT)
+        elif kind == "done":
+            self.exit_code, self.finished = record["exit"], record["finished"]
+
+    def ended(self, record: Mapping[str, Any]) -> None:
+        test, outcome = record["id"], record["outcome"]
+        self.running = None
+        if self.outcomes.get(test) in {"failed", "error", "hung"}:
+            return
+        self.outcomes[test] = outcome
+        self.durations[test] = record["seconds"]
+        if "calls" in record:
+            self.calls[test] = frozenset(self.codes[n] for n in record["calls"])
+        if "module" in record:
+            self.modules[record["module"]] = None
+        if outcome in {"failed", "error", "hung"}:
+            self.failures[test] = Failure(
+                message=record.get("message") or outcome,
+                longrepr=record.get("longrepr", ""),
+                frames=tuple(Frame(*frame) for frame in record.get("frames", ())),
+                exception=record.get("exception", ""),
+                captured=record.get("captured", ""),
+            )
+
+    def crashed(self, record: Mapping[str, Any]) -> None:
+        """The process ended in the middle: by a crash, an exit, or because it was killed."""
+        self.crashes += 1
+        noise = record["noise"]
+        why, status = record["why"], record["status"]
+        outcome: Outcome = "hung" if why in {"hung", "deadline"} else "error"
+        if why == "hung":
+            message = "hung: did not react to an interruption and was killed"
+        elif why == "deadline":
+            message = "hung: the time for the whole run was over"
+        elif status < 0:
+            message = f"the process was killed by signal {-status}"
+        else:
+            message = f"the process exited with code {status} in the middle of the run"
+        test = record["id"]
+        if test is None:
+            place = record["collecting"]
+            test = SESSION
+            if place not in {None, SESSION}:
+                test = place.removeprefix(f"{self.sandbox.workspace}/") + COLLECTION
+            elif why == "ended":
+                last = [line for line in noise.splitlines() if line.strip()]
+                message = " ".join(last[-1:])[:300] or message
+        self.modules.update(dict.fromkeys(_MISSING.findall(noise)))
+        fault = noise[noise.rfind("(most recent call first)") :]
+        frames = tuple(reversed(_frames_in(fault, self.sandbox.workspace)))
+        if "(most recent call first)" not in noise:
+            frames = _frames_in(noise, self.sandbox.workspace)
+        self.running = None
+        self.outcomes[test] = outcome
+        self.failures[test] = Failure(message, noise[-6000:], frames)
+
+    def finish(self, result: Result) -> TestRun:
+        """The whole run, with what is missing at its end."""
+        cut_off = self.exit_code is None
+        if cut_off and self.running is not None:
+            hung = result.killed_by == "timeout"
+            why = f"the run was killed ({result.killed_by})" if result.killed_by else "it ended"
+            self.outcomes[self.running] = "hung" if hung else "error"
+            self.failures[self.running] = Failure(f"{why} during this test")
+        left = [test for test in self.collected if test not in self.outcomes]
+        exit_code = result.exit_code if self.exit_code is None else self.exit_code
+        if exit_code in {3, 4} and not self.outcomes:
+            self.session_error(exit_code)
+        if self.failures and exit_code == 0:
+            exit_code = 1
+        return TestRun(
+            outcomes=self.outcomes,
+            failures=self.failures,
+            exit_code=exit_code,
+            complete=self.finished and not left and not cut_off and exit_code not in {3, 4},
+            seconds=result.seconds,
+            killed_by=result.killed_by,
+            output=self.output,
+            durations=self.durations,
+            calls=self.calls,
+            missing=tuple(test for test in self.only if test not in self.outcomes),
+            missing_modules=tuple(self.modules),
+            restarts=self.crashes,
+        )
+
+    def session_error(self, exit_code: int) -> None:
+        """pytest gave up before it ran a test: a conftest that fails, options it rejects."""
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        errors = [
+            line for line in lines if re.match(r"E  |[\w.]*Error\b|ERROR|INTERNALERROR", line)
+        ]
+        message = (errors or lines or [f"pytest ended with exit code {exit_code}"])[-1]
+        self.modules.update(dict.fromkeys(_MISSING.findall(self.output)))
+        frames = _frames_in(self.output, self.sandbox.workspace)
+        self.outcomes[SESSION] = "error"
+        self.failures[SESSION] = Failure(message[:300], self.output[-6000:], frames)
