@@ -8,14 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.testing.runners import run_tests
-
 from agent.config import Settings
 from agent.repository import Capture
 from agent.status import EnvironmentFailure, UsageError
 from tools.sandbox.base import File, Limits, Sandbox, Spec
 from tools.testing.detect import NoTestsError, TestCommand, detect
 from tools.testing.results import COLLECTION, TestRun
+from tools.testing.runners import run_tests
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ def splice(source: bytes, symbol: Symbol, code: str) -> Spliced:
     crlf = b"\r\n" in source
     lines = unfence(code).replace("\r\n", "\n").split("\n")
     margin = indentation(source, symbol.start_byte)
-    lines = _dedented(_tabbed(lines, symbol, source), symbol.text(source), margin)
+    lines = _dedented(_tabbed(lines, symbol, source), symbol, source)
     draft = _draft(lines, symbol, language)
     text = _with_old_prefix(draft, source, symbol)
     old = source[symbol.start_byte : symbol.end_byte].replace(b"\r\n", b"\n").decode()
@@ -153,14 +153,19 @@ def _tabbed(lines: list[str], symbol: Symbol, source: bytes) -> list[str]:
     return result
 
 
-def _dedented(lines: list[str], old: str, margin: str) -> list[str]:
-    """The lines moved to column 0, whichever of the usual ways they were indented."""
+def _dedented(lines: list[str], symbol: Symbol, source: bytes) -> list[str]:
+    """The lines moved to column 0, whichever of the usual ways they were indented.
+
+    One way is a verbatim copy whose first line alone has lost its indentation.
+    """
     own = lines[0][: _width(lines[0])] if lines else ""
+    margin = indentation(source, symbol.start_byte)
     rest = [line for line in lines[1:] if line.strip()]
-    old_rest = [line for line in old.splitlines()[1:] if line.strip()]
-    verbatim = margin and not own and rest and old_rest
-    if verbatim and all(line.startswith(margin) for line in rest):
-        own = margin if min(map(_width, rest)) == min(map(_width, old_rest)) else own
+    if margin and not own and rest and all(line.startswith(margin) for line in rest):
+        old = source[symbol.node_byte : symbol.end_byte].decode().splitlines()[1:]
+        old_width = min((_width(line) for line in old if line.strip()), default=-1)
+        if lines[0].startswith(("@", "#[")) or min(map(_width, rest)) == old_width:
+            own = margin
     return [line.removeprefix(own) for line in lines]
 
 

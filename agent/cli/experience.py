@@ -105,9 +105,9 @@ def _failed(message: str, code: int) -> typer.Exit:
 
 
 def _plain(text: str) -> str:
-    from agent.ui.trajectory import neutralise
+    from agent.ui.text import printable
 
-    return neutralise(text)
+    return printable(text)
 
 
 def _console() -> Console:

@@ -7,13 +7,13 @@ their terminal escapes and control characters are shown, never sent.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from rich.text import Text
 
+from agent.ui.text import printable
 from policies.experience.events import (
     Acted,
     Applied,
@@ -31,9 +31,6 @@ from policies.experience.events import (
     Tested,
 )
 
-_UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
 _BAD = ("failed", "error", "hung")
 _STYLES = {
     "passed": "green",
@@ -55,16 +52,6 @@ class Caps(NamedTuple):
 
 
 CAPPED = Caps(characters=2000, lines=24, names=12)
-
-
-def neutralise(text: str) -> str:
-    """The text with all control and direction characters but newline and tab made visible."""
-    return _UNSAFE.sub(_visible, text.replace("\r\n", "\n"))
-
-
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def duration(seconds: float) -> str:
@@ -272,7 +259,7 @@ _RENDERERS: dict[type, Callable[[Any, Caps | None], Text]] = {
 def _titled(title: str, detail: str = "", *, style: str = "bold", dirty: bool = False) -> Text:
     text = Text().append(title, style=style)
     if detail:
-        text.append(f"  {neutralise(detail)}")
+        text.append(f"  {printable(detail)}")
     if dirty:
         text.append("  with uncommitted changes", style="yellow")
     return text
@@ -280,7 +267,7 @@ def _titled(title: str, detail: str = "", *, style: str = "bold", dirty: bool = 
 
 def _with_calls(text: Text, calls: Iterable[Any], caps: Caps | None) -> Text:
     for call in calls:
-        text.append(f"\n  → {neutralise(call.name)} ", style="yellow")
+        text.append(f"\n  → {printable(call.name)} ", style="yellow")
         text.append(_cap(_json(call.arguments), caps))
     return text
 
@@ -305,12 +292,12 @@ def _indented(text: str, caps: Caps | None) -> str:
 
 def _cap(text: str, caps: Caps | None) -> str:
     if caps is None:
-        return neutralise(text)
+        return printable(text)
     shown = "\n".join(text[: caps.characters].split("\n")[: caps.lines])
     left = len(text.rstrip("\n")) - len(shown)
     if left <= 0:
-        return neutralise(text)
-    return f"{neutralise(shown)}\n… {left:,} more characters (--full shows them)"
+        return printable(text)
+    return f"{printable(shown)}\n… {left:,} more characters (--full shows them)"
 
 
 def _json(value: object) -> str:

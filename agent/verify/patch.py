@@ -119,6 +119,8 @@ def _unsafe(part: FilePatch) -> str:
         return f"a path leaves the repository: {part.path!r}"
     if any(piece.lower() == ".git" for piece in path.parts):
         return f"touches git's own files: {part.path!r}"
+    if any(row.startswith("+") and "[REDACTED:" in row for row in part.text.splitlines()):
+        return f"writes a redaction mark into {part.path!r}: the line it replaces held a secret"
     if part.mode is not None and part.mode not in ("100644", "100755"):
         return f"makes a link or a special file: {part.path!r} (mode {part.mode})"
     return ""

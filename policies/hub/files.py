@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,8 +101,6 @@ def stamped_digest(path: Path, stamps: Path) -> str:
     except (OSError, ValueError, KeyError, AttributeError):
         pass
     found = digest(path)
-    try:
+    with suppress(OSError):
         write_json(stamp, {**identity, "sha256": found})
-    except OSError:
-        pass
     return found

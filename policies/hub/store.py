@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from policies.base import Frozen, PolicyError
 from policies.hub.catalogue import CATALOGUE
@@ -27,7 +28,7 @@ class ModelFile:
     name: str
 
 
-class MissingWeights(PolicyError):  # noqa: N818 - names a state that `pull` mends
+class MissingWeights(PolicyError):
     """The model is known, but its weights are not on this machine."""
 
 
@@ -121,8 +122,11 @@ def add(source: str, name: str | None = None) -> Registered:
         if not _HUB.fullmatch(source):
             raise PolicyError(f"{source!r} is no hub reference: write hf:OWNER/REPO/FILE.gguf.")
     elif source.startswith(("https://", "http://")):
-        if not source.split("?")[0].endswith(".gguf"):
+        parts = urlsplit(source)
+        if not parts.path.endswith(".gguf"):
             raise PolicyError(f"{source!r} does not name a .gguf file.")
+        if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+            raise PolicyError(f"{source!r} could be altered on its way: use https.")
     else:
         path = Path(source).expanduser().resolve()
         if not path.is_file():

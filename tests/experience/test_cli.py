@@ -5,7 +5,8 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli.experience import app
-from agent.ui.trajectory import duration, neutralise, render
+from agent.ui.text import printable
+from agent.ui.trajectory import duration, render
 from policies.experience.events import EVENT, Observed, Prompted, TaskStarted
 from policies.experience.store import Store, default_path
 
@@ -144,8 +145,8 @@ def test_errors_name_the_next_step(solved):
         assert "restore a backup" in run(*arguments, code=3).stderr
 
 
-def test_neutralise_keeps_lines_and_tabs():
-    assert neutralise("a\tb\r\nc\rd\x1b[0m") == "a\tb\nc\\x0dd\\x1b[0m"
+def test_printable_keeps_lines_and_tabs():
+    assert printable("a\tb\r\nc\rd\x1b[0m") == "a\tb\nc\\x0dd\\x1b[0m"
 
 
 @pytest.mark.parametrize(

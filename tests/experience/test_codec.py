@@ -18,16 +18,12 @@ any_text = st.text(st.characters(codec=None), max_size=40) | st.sampled_from(
     ["\ud800", "\x00\x1b[31m", '{"$blob":"00"}', "$blob", "\u2028", "é" * 3000, "x" * 5000]
 )
 numbers = st.floats() | st.integers() | st.just(2**200)
+leaves = st.none() | st.booleans() | numbers | any_text
+keys = any_text | st.sampled_from(["$blob", "$$blob", "$float", "$"])
 json_values = st.recursive(
-    st.none() | st.booleans() | numbers | any_text,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            any_text | st.sampled_from(["$blob", "$$blob", "$float", "$"]), inner, max_size=3
-        )
-        | inner.map(lambda value: [value] * 900)
-    ),
-    max_leaves=6,
+    leaves | leaves.map(lambda leaf: [leaf] * 900),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=4,
 )
 objects = st.dictionaries(any_text, json_values, max_size=4)
 times = st.datetimes(timezones=st.just(UTC)) | st.datetimes()

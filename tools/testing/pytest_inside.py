@@ -96,7 +96,8 @@ class Tracer:
         if not hasattr(sys, "monitoring"):
             sys.settrace(None)
             threading.settrace(None)
-        return [c for c in self.hit.values() if self.places.relative(c.co_filename) is not None]
+        hit, self.hit = list(self.hit.values()), {}
+        return [c for c in hit if self.places.relative(c.co_filename) is not None]
 
     def called(self, frame: types.FrameType, event: str, argument: Any) -> None:
         code = frame.f_code

@@ -29,7 +29,8 @@ PER_TEST = 20.0
 GRACE = 10.0
 OUTPUT_LIMIT = 20_000
 
-_FAULT_FRAME = re.compile(r'File "([^"]+)", line (\d+) in (\S+)')
+_FAULT = "(most recent call first)"
+_TRACE_FRAME = re.compile(r'File "([^"]+)", line (\d+),? in (\S+)')
 _SHORT_FRAME = re.compile(r"^([^\s:]+\.py):(\d+): in (\S+)", re.MULTILINE)
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 
@@ -152,8 +153,7 @@ def _frames_in(text: str, workspace: str) -> tuple[Frame, ...]:
     """Frames within the workspace that a text shows: tracebacks, faulthandler, pytest's short."""
     found: list[Frame] = []
     prefix = workspace.rstrip("/") + "/"
-    traceback = re.compile(r'File "([^"]+)", line (\d+),? in (\S+)')
-    for pattern in (traceback, _SHORT_FRAME):
+    for pattern in (_TRACE_FRAME, _SHORT_FRAME):
         for path, line, function in pattern.findall(text):
             relative = path.removeprefix(prefix)
             if not relative.startswith(("/", "<", "..")) and "site-packages/" not in relative:
@@ -178,7 +178,6 @@ class _Reader:
         self.exit_code: int | None = None
         self.finished = False
         self.crashes = 0
-        self.known_end = True
 
     def take(self, record: Mapping[str, Any]) -> None:
         kind = record["t"]
@@ -229,12 +228,15 @@ class _Reader:
         noise = record["noise"]
         why, status = record["why"], record["status"]
         outcome: Outcome = "hung" if why in {"hung", "deadline"} else "error"
+        banner = re.search(r"^!{3,} (.*?) !{3,}$", noise, re.MULTILINE)
         if why == "hung":
             message = "hung: did not react to an interruption and was killed"
         elif why == "deadline":
             message = "hung: the time for the whole run was over"
         elif status < 0:
             message = f"the process was killed by signal {-status}"
+        elif banner:
+            message = f"ended the whole test run: {banner[1]}"
         else:
             message = f"the process exited with code {status} in the middle of the run"
         test = record["id"]
@@ -247,10 +249,12 @@ class _Reader:
                 last = [line for line in noise.splitlines() if line.strip()]
                 message = " ".join(last[-1:])[:300] or message
         self.modules.update(dict.fromkeys(_MISSING.findall(noise)))
-        fault = noise[noise.rfind("(most recent call first)") :]
-        frames = tuple(reversed(_frames_in(fault, self.sandbox.workspace)))
-        if "(most recent call first)" not in noise:
-            frames = _frames_in(noise, self.sandbox.workspace)
+        fault = noise.rfind(_FAULT)
+        if fault >= 0:
+            frames = tuple(reversed(_frames_in(noise[fault:], self.sandbox.workspace)))
+        else:
+            at_start = test == SESSION
+            frames = _frames_in(noise, self.sandbox.workspace) if at_start else ()
         self.running = None
         self.outcomes[test] = outcome
         self.failures[test] = Failure(message, noise[-6000:], frames)

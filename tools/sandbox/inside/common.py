@@ -6,10 +6,14 @@ import contextlib
 import ctypes
 import os
 import signal
-from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-Entries = Dict[bytes, Tuple[str, str]]
-Frame = Tuple[Dict[str, Any], bytes]
+if TYPE_CHECKING:
+    Entries = dict[bytes, tuple[str, str]]
+    Frame = tuple[dict[str, Any], bytes]
+else:
+    Entries, Frame = dict, tuple
 
 SET_PDEATHSIG, SET_DUMPABLE, SET_CHILD_SUBREAPER, SET_NO_NEW_PRIVS = 1, 4, 36, 38
 
@@ -28,17 +32,52 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def parts_of(path: str) -> List[bytes]:
+def capabilities(names: Sequence[int]) -> None:
+    """Keep only these of our capabilities. Raises OSError."""
+    mask = sum(1 << name for name in names)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    data = (ctypes.c_uint32 * 6)(mask, mask, 0, 0, 0, 0)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.capset(header, data):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def conceal(private: str, tools: str) -> int | None:
+    """Where commands are our own user: cover the private folder, show its `tools` read-only in
+    another place, and give up the right to mount. Returns a descriptor, the only way in."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    read_only, remount, bind = 1, 32, 4096
+    alone = libc.unshare(0x20000)
+    fd = os.open(private, os.O_RDONLY | os.O_DIRECTORY)
+    inner = os.fsencode(os.path.join(private, "tools"))
+    os.mkdir(inner, 0o755)
+    there, over = os.fsencode(tools), os.fsencode(private)
+    failed = (
+        alone
+        or libc.mount(inner, there, None, bind, None)
+        or libc.mount(None, there, None, bind | remount | read_only | 6, None)
+        or libc.mount(b"tmpfs", over, b"tmpfs", read_only | 6, b"size=4k,mode=0555")
+    )
+    with contextlib.suppress(OSError):
+        capabilities(())
+    if failed:
+        os.close(fd)
+        return None
+    os.set_inheritable(fd, True)
+    return fd
+
+
+def parts_of(path: str) -> list[bytes]:
     """The components of a path below the workspace."""
     try:
         raw = path.encode("utf-8", "surrogateescape")
     except UnicodeError:
-        raise Refused("path", "%r: not a file name" % path) from None
+        raise Refused("path", f"{path!r}: not a file name") from None
     parts = [part for part in raw.split(b"/") if part not in (b"", b".")]
     if b"\0" in raw or raw.startswith(b"/") or b".." in parts:
-        raise Refused("path", "%r: leaves the workspace; give a path relative to it" % path)
+        raise Refused("path", f"{path!r}: leaves the workspace; give a path relative to it")
     if b".git" in parts:
-        raise Refused("path", "%r: belongs to git" % path)
+        raise Refused("path", f"{path!r}: belongs to git")
     return parts
 
 
@@ -52,7 +91,7 @@ def write_all(fd: int, data: bytes) -> None:
 def lower_priority(pid: str = "self") -> bool:
     """Give a session the least weight against other sessions; False when asked too early."""
     try:
-        fd = os.open("/proc/%s/autogroup" % pid, os.O_WRONLY)
+        fd = os.open(f"/proc/{pid}/autogroup", os.O_WRONLY)
     except OSError:
         return True
     try:
@@ -69,8 +108,9 @@ def lower_priority(pid: str = "self") -> bool:
 class Person:
     """Whom commands run as: another user if we are root and may change, else ourselves."""
 
-    def __init__(self, wanted: Optional[int], rearm: bool) -> None:
+    def __init__(self, wanted: int | None, rearm: bool) -> None:
         self.rearm = rearm
+        self.door: int | None = None
         self.uid = os.geteuid()
         self.other = False
         if self.uid == 0 and wanted != 0:
@@ -119,6 +159,8 @@ class Person:
     def become(self, private: bool = False) -> None:
         """Turn a fresh child into the commands' user, for good."""
         prctl(SET_NO_NEW_PRIVS, 1)
+        if self.door is not None and not private:
+            os.close(self.door)
         if self.other:
             os.setgroups([self.group] if private else [])
             os.setresgid(self.uid, self.uid, self.uid)
@@ -127,7 +169,7 @@ class Person:
 
 def spawn(
     argv: Sequence[str],
-    env: Dict[str, str],
+    env: dict[str, str],
     cwd: str,
     fds: Sequence[int],
     prepare: Callable[[], None],
@@ -146,11 +188,11 @@ def spawn(
         os.umask(0o022)
         prepare()
         os.chdir(cwd)
-        os.execvpe(argv[0], list(argv), env)
+        os.execvpe(argv[0], list(argv), env)  # noqa: S606
     except (FileNotFoundError, NotADirectoryError):
         code = 127
-        os.write(2, ("%s: command not found\n" % argv[0]).encode("utf-8", "replace"))
+        os.write(2, (f"{argv[0]}: command not found\n").encode("utf-8", "replace"))
     except BaseException as error:
-        os.write(2, ("%s: %s\n" % (argv[0], error)).encode("utf-8", "replace"))
+        os.write(2, (f"{argv[0]}: {error}\n").encode("utf-8", "replace"))
     finally:
         os._exit(code)

@@ -6,7 +6,8 @@ import contextlib
 import os
 import stat
 import tempfile
-from typing import BinaryIO, Dict, FrozenSet, Iterable, List, Optional, Set, Tuple
+from collections.abc import Iterable
+from typing import BinaryIO
 
 from .common import Entries, Person, Refused, spawn, write_all
 from .tree import Tree
@@ -19,11 +20,20 @@ CONFIG = (
     b"[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
     b"[user]\n\tname = apprentice\n\temail = apprentice@localhost\n[gc]\n\tauto = 0\n"
 )
-SETTINGS = (
-    "core.autocrlf=false core.attributesFile=/dev/null core.excludesFile=/dev/null gc.auto=0 "
-    "core.hooksPath=/dev/null core.fsmonitor=false core.quotePath=false core.looseCompression=1 "
-    "pack.compression=1 core.symlinks=true core.fileMode=true core.splitIndex=false"
-).split()
+SETTINGS = [
+    "core.autocrlf=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "gc.auto=0",
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.quotePath=false",
+    "core.looseCompression=1",
+    "pack.compression=1",
+    "core.symlinks=true",
+    "core.fileMode=true",
+    "core.splitIndex=false",
+]
 MOST_DIFF = 64 << 20
 
 
@@ -47,17 +57,18 @@ class History:
         }
         self.base = ""
         self.commit = ""
-        self.trees: Dict[str, Entries] = {}
-        self.stored: Set[str] = set()
-        self.packs: List[str] = []
-        self.ignoring: Tuple[object, FrozenSet[bytes]] = (None, frozenset())
+        self.trees: dict[str, Entries] = {}
+        self.stored: set[str] = set()
+        self.packs: list[str] = []
+        self.ignoring: tuple[object, frozenset[bytes]] = (None, frozenset())
         os.mkdir(self.empty, 0o755)
         self.git("init", "-q", "--bare", "--template=", self.gitdir)
         self.env["GIT_DIR"] = self.gitdir
         self.env["GIT_WORK_TREE"] = self.empty
         self.env["GIT_INDEX_FILE"] = self.index
+
     def spawn(
-        self, args: Iterable[str], cwd: str, env: Dict[str, str], fds: Tuple[int, int, int]
+        self, args: Iterable[str], cwd: str, env: dict[str, str], fds: tuple[int, int, int]
     ) -> int:
         """Start git with the commands' rights and the group that opens the private folder."""
         argv = ["git"]
@@ -69,9 +80,9 @@ class History:
         self,
         *args: str,
         stdin: bytes = b"",
-        work: Optional[str] = None,
+        work: str | None = None,
         kind: str = "sandbox",
-        good: Tuple[int, ...] = (0,),
+        good: tuple[int, ...] = (0,),
     ) -> bytes:
         """What git prints. Raises Refused of that kind with its complaint.
 
@@ -87,7 +98,7 @@ class History:
 
     @staticmethod
     def outcome(
-        name: str, status: int, out: BinaryIO, err: BinaryIO, kind: str, good: Tuple[int, ...]
+        name: str, status: int, out: BinaryIO, err: BinaryIO, kind: str, good: tuple[int, ...]
     ) -> bytes:
         """Read what a finished git has left."""
         code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1
@@ -97,16 +108,16 @@ class History:
             if code == 127:
                 complaint = "git is missing in the sandbox: install git on the host or in the image"
                 kind = "sandbox"
-            raise Refused(kind, complaint or "git %s ended with %d" % (name, code))
+            raise Refused(kind, complaint or f"git {name} ended with {code}")
         size = os.fstat(out.fileno()).st_size
         if size > MOST_DIFF and name == "diff-tree":
-            raise Refused("sandbox", "the diff has %d bytes: remove large new files first" % size)
+            raise Refused("sandbox", f"the diff has {size} bytes: remove large new files first")
         out.seek(0)
         return out.read()
 
     def file(self) -> BinaryIO:
         """A nameless file on the sandbox's own file system."""
-        return tempfile.TemporaryFile(dir=self.private, buffering=0)  # type: ignore[return-value]
+        return tempfile.TemporaryFile(dir=self.private, buffering=0)
 
     def imported(self, parts: Iterable[bytes], limit: str) -> str:
         """Feed git fast-import; returns what it prints."""
@@ -129,7 +140,7 @@ class History:
 
         def stream() -> Iterable[bytes]:
             yield b"commit refs/heads/main\ncommitter %s\ndata 8\nsnapshot\n" % AUTHOR
-            for path, (mode, oid) in entries.items():
+            for path, (mode, _) in entries.items():
                 yield b"M %s inline %s\n" % (mode.encode(), quoted(path))
                 yield from self.data(path, mode)
             yield b'ls ""\n'
@@ -180,9 +191,9 @@ class History:
             if os.waitpid(pid, 0)[1]:
                 sink.seek(0)
                 complaint = sink.read(4000).decode("utf-8", "replace").strip()
-                raise Refused("sandbox", "git cannot open the workspace: %s" % complaint)
+                raise Refused("sandbox", f"git cannot open the workspace: {complaint}")
 
-    def visible(self) -> Dict[bytes, os.stat_result]:
+    def visible(self) -> dict[bytes, os.stat_result]:
         """The files that belong to the repository: opened with it, or new and not ignored."""
         base = self.trees[self.base]
         with self.person.acting():
@@ -205,7 +216,9 @@ class History:
             )
             self.ignoring = ((new, rules), frozenset(out.split(b"\0")))
         if new:
-            found = {path: s for path, s in found.items() if path in base or path not in self.ignoring[1]}
+            found = {
+                path: s for path, s in found.items() if path in base or path not in self.ignoring[1]
+            }
         return found
 
     def entries(self) -> Entries:
@@ -244,7 +257,7 @@ class History:
     def known(self, snapshot: str) -> str:
         """The snapshot, if there is one of that name."""
         if snapshot not in self.trees:
-            raise Refused("sandbox", "%r: no such snapshot" % snapshot)
+            raise Refused("sandbox", f"{snapshot!r}: no such snapshot")
         return snapshot
 
     def restore(self, snapshot: str) -> None:
@@ -266,7 +279,7 @@ class History:
                     os.unlink(self.tree.at(path))
                 self.tree.create(path, mode, [blobs[oid]])
 
-    def blobs(self, oids: Iterable[str]) -> Dict[str, bytes]:
+    def blobs(self, oids: Iterable[str]) -> dict[str, bytes]:
         """Contents from the store."""
         asked = list(oids)
         if not asked:
@@ -281,7 +294,7 @@ class History:
             at += size + 1
         return found
 
-    def diff(self, since: Optional[str]) -> bytes:
+    def diff(self, since: str | None) -> bytes:
         """Git's unified diff from a snapshot, or from the opening, to now."""
         before = self.known(since) if since else self.base
         after = self.snapshot()
@@ -302,18 +315,18 @@ class History:
         after = self.git("write-tree").decode().strip()
         fields = self.git("diff-tree", "-r", "-z", "--no-renames", before, after).split(b"\0")
         changed: Entries = {}
-        gone: List[bytes] = []
-        for head, path in zip(fields[::2], fields[1::2]):
+        gone: list[bytes] = []
+        for head, path in zip(fields[::2], fields[1::2]):  # noqa: B905
             mode, oid, letter = (field.decode() for field in head.split()[1::2] + head.split()[4:])
             if letter == "D":
                 gone.append(path)
             elif mode == "160000":
-                raise Refused("patch", "%s: submodules cannot be patched" % os.fsdecode(path))
+                raise Refused("patch", f"{os.fsdecode(path)}: submodules cannot be patched")
             else:
                 changed[path] = (mode, oid)
                 where = self.tree.at(path)
                 if letter == "A" and os.path.lexists(where) and not os.path.isdir(where):
-                    raise Refused("patch", "%s: already exists" % os.fsdecode(path))
+                    raise Refused("patch", f"{os.fsdecode(path)}: already exists")
         old = {path: self.trees[before][path] for path in gone}
         old.update((p, self.trees[before][p]) for p in changed if p in self.trees[before])
         try:
@@ -322,7 +335,7 @@ class History:
         except OSError as error:
             self.drop([path for path in changed if path not in old])
             self.place(old)
-            raise Refused("patch", "cannot write the patched files: %s" % error.strerror) from None
+            raise Refused("patch", f"cannot write the patched files: {error.strerror}") from None
 
     def drop(self, paths: Iterable[bytes]) -> None:
         """Remove files, and the folders that this empties."""

@@ -8,7 +8,7 @@ import resource
 import select
 import signal
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from .common import SET_CHILD_SUBREAPER, Frame, Person, lower_priority, prctl, spawn
 
@@ -27,16 +27,16 @@ class Processes:
         if not self.init:
             prctl(SET_CHILD_SUBREAPER, 1)
 
-    def stats(self) -> List[Tuple[int, List[bytes]]]:
+    def stats(self) -> list[tuple[int, list[bytes]]]:
         """Pid and the fields of /proc/PID/stat, from the state on, of all that commands started."""
-        found: Dict[int, List[bytes]] = {}
+        found: dict[int, list[bytes]] = {}
         try:
             names = os.listdir("/proc")
         except OSError:
             return []
         for name in names:
             if name.isdigit():
-                with contextlib.suppress(OSError), open("/proc/%s/stat" % name, "rb") as file:
+                with contextlib.suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
                     found[int(name)] = file.read().rpartition(b")")[2].split()
         mine = {os.getpid()}
         grown = 0
@@ -45,7 +45,7 @@ class Processes:
             mine.update(pid for pid, f in found.items() if self.init or int(f[1]) in mine)
         return [(pid, found[pid]) for pid in mine if pid != os.getpid() and pid in found]
 
-    def usage(self) -> Tuple[int, float, int]:
+    def usage(self) -> tuple[int, float, int]:
         """Bytes of memory, seconds of CPU time and number of threads of all commands."""
         memory = ticks = threads = 0
         page = resource.getpagesize()
@@ -53,7 +53,7 @@ class Processes:
             ticks += sum(map(int, fields[11:15]))
             threads += int(fields[17])
             with contextlib.suppress(OSError, IndexError, ValueError):
-                with open("/proc/%d/statm" % pid, "rb") as file:
+                with open(f"/proc/{pid}/statm", "rb") as file:
                     resident, shared = file.read().split()[1:3]
                 memory += (int(resident) - int(shared)) * page
         return memory, ticks / os.sysconf("SC_CLK_TCK"), threads
@@ -77,7 +77,7 @@ class Processes:
                 return
             time.sleep(0.0005)
 
-    def limit(self, limits: Dict[str, Any]) -> None:
+    def limit(self, limits: dict[str, Any]) -> None:
         """Bind a fresh child by the limits, at the least priority, without privileges."""
         wanted = {
             resource.RLIMIT_CPU: limits["cpu_seconds"],
@@ -86,7 +86,9 @@ class Processes:
             resource.RLIMIT_CORE: 0,
             resource.RLIMIT_NOFILE: 4096,
         }
-        release = tuple(int("0" + part) for part in os.uname().release.split(".")[:2] if part.isdigit())
+        release = tuple(
+            int("0" + part) for part in os.uname().release.split(".")[:2] if part.isdigit()
+        )
         if self.person.other or (self.init and self.person.uid and release >= (5, 14)):
             wanted[resource.RLIMIT_NPROC] = limits["processes"]
         for kind, value in wanted.items():
@@ -102,7 +104,7 @@ class Processes:
             file.write("1000")
         self.person.become()
 
-    def run(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def run(self, head: dict[str, Any], body: bytes) -> Frame:
         """Run one command to its end or to a limit; then nothing of it is left."""
         limits = head["limits"]
         pipes = [os.pipe() for _ in range(3)]
@@ -111,9 +113,7 @@ class Processes:
         kills = oom_kills()
         spent = resource.getrusage(resource.RUSAGE_CHILDREN)
         start = time.monotonic()
-        pid = spawn(
-            head["argv"], head["env"], head["cwd"], child_ends, lambda: self.limit(limits)
-        )
+        pid = spawn(head["argv"], head["env"], head["cwd"], child_ends, lambda: self.limit(limits))
         for fd in child_ends:
             os.close(fd)
         poller = select.poll()
@@ -128,8 +128,8 @@ class Processes:
             os.close(feed)
         kept = [bytearray(), bytearray()]
         totals = [0, 0]
-        status: Optional[int] = None
-        killed: Optional[str] = None
+        status: int | None = None
+        killed: str | None = None
         watch, lowered = start + POLL_SECONDS, False
 
         def drain(fd: int) -> bool:
@@ -202,7 +202,7 @@ class Processes:
         }
         return reply, bytes(kept[0] + kept[1])
 
-    def reap(self, pid: int) -> Optional[int]:
+    def reap(self, pid: int) -> int | None:
         """Reap what has ended; the exit code of `pid` if it is among it."""
         code = None
         with contextlib.suppress(ChildProcessError):

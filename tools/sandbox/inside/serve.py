@@ -6,13 +6,12 @@ import contextlib
 import fcntl
 import json
 import os
-import select
 import shutil
 import signal
 import struct
-from typing import Any, Dict, NoReturn, Optional, Tuple
+from typing import Any, NoReturn
 
-from .common import Entries, Frame, Person, Refused, parts_of, write_all
+from .common import Entries, Frame, Person, Refused, conceal, parts_of, write_all
 from .history import History
 from .processes import Processes
 from .tree import Tree
@@ -36,7 +35,7 @@ def receive(fd: int) -> Frame:
     return json.loads(exactly(head)), exactly(body)
 
 
-def send(fd: int, head: Dict[str, Any], body: bytes) -> None:
+def send(fd: int, head: dict[str, Any], body: bytes) -> None:
     """Write one frame."""
     raw = json.dumps(head).encode()
     write_all(fd, LENGTHS.pack(len(raw), len(body)) + raw + body)
@@ -45,15 +44,15 @@ def send(fd: int, head: Dict[str, Any], body: bytes) -> None:
 class Server:
     """Answers requests; each method is an operation named by the request's `op`."""
 
-    def __init__(self, hello: Dict[str, Any], control: int, wake: int) -> None:
+    def __init__(self, hello: dict[str, Any], control: int, wake: int) -> None:
         self.person = Person(hello.get("uid"), bool(hello.get("bound")))
         self.processes = Processes(self.person, control, wake)
         self.workspace = hello["workspace"]
         self.home = hello["home"]
-        self.scratch: Optional[str] = hello.get("scratch")
-        self.env: Dict[str, str] = hello["env"]
+        self.scratch: str | None = hello.get("scratch")
+        self.env: dict[str, str] = hello["env"]
         self.env.setdefault("PATH", os.environ.get("PATH", os.defpath))
-        self.limits: Dict[str, Any] = hello["limits"]
+        self.limits: dict[str, Any] = hello["limits"]
         self.python = hello.get("python") or "python3"
         for candidate in hello.get("pythons", ()):
             if os.access(candidate, os.X_OK):
@@ -68,13 +67,19 @@ class Server:
         os.mkdir(private, 0o770)
         if self.person.other:
             os.chown(private, 0, self.person.group)
-            os.chmod(private, 0o770)
+            os.chmod(private, 0o770)  # noqa: S103
             os.chown(self.workspace, self.person.uid, self.person.uid)
+        elif hello.get("bound"):
+            fd = conceal(private, self.tools)
+            if fd is not None:
+                self.person.door = fd
+                private = f"/proc/self/fd/{fd}"
+        self.helpers = self.tools if self.person.door is None else os.path.join(private, "tools")
         self.tree = Tree(self.workspace, self.person)
         self.history = History(self.tree, private, self.person, self.env["PATH"])
         self.opening: Entries = {}
 
-    def put(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def put(self, head: dict[str, Any], body: bytes) -> Frame:
         """Lay files of the repository into the empty workspace."""
         at = 0
         view = memoryview(body)
@@ -86,42 +91,46 @@ class Server:
                 try:
                     self.opening[name] = (mode, self.tree.create(name, mode, [data]))
                 except OSError as error:
-                    raise Refused("path", "%s: %s" % (path, error.strerror)) from None
+                    raise Refused("path", f"{path}: {error.strerror}") from None
         return {}, b""
 
-    def begin(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def begin(self, head: dict[str, Any], body: bytes) -> Frame:
         """Record what has been put as the state at opening."""
         self.history.begin(self.opening)
         return {"base": self.history.base, "python": self.python, "apart": self.person.other}, b""
 
-    def run(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def run(self, head: dict[str, Any], body: bytes) -> Frame:
         """Run a command."""
         with self.person.acting():
-            cwd = os.path.realpath(os.path.join(self.workspace, os.fsdecode(b"/".join(parts_of(head["cwd"])))))
+            cwd = os.path.realpath(
+                os.path.join(self.workspace, os.fsdecode(b"/".join(parts_of(head["cwd"]))))
+            )
             if not os.path.isdir(cwd) or not (cwd + "/").startswith(self.workspace + "/"):
-                raise Refused("path", "%s: no folder of the workspace to run in" % head["cwd"])
+                raise Refused(
+                    "path", "{}: no folder of the workspace to run in".format(head["cwd"])
+                )
         env = dict(self.env, **head["env"])
         request = dict(head, cwd=cwd, env=env, limits=self.limits)
         return self.processes.run(request, body)
 
-    def read(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def read(self, head: dict[str, Any], body: bytes) -> Frame:
         """A file's bytes."""
         with self.person.acting():
             return {}, self.tree.read(head["path"], self.limits["file_bytes"])
 
-    def write(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def write(self, head: dict[str, Any], body: bytes) -> Frame:
         """Write a file."""
         with self.person.acting():
             self.tree.write(head["path"], body)
         return {}, b""
 
-    def remove(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def remove(self, head: dict[str, Any], body: bytes) -> Frame:
         """Remove a file."""
         with self.person.acting():
             self.tree.remove(head["path"])
         return {}, b""
 
-    def files(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def files(self, head: dict[str, Any], body: bytes) -> Frame:
         """Regular files and their sizes."""
         found = [
             (path.decode("utf-8", "surrogateescape"), status.st_size)
@@ -130,30 +139,30 @@ class Server:
         ]
         return {}, json.dumps(found).encode()
 
-    def snapshot(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def snapshot(self, head: dict[str, Any], body: bytes) -> Frame:
         """Remember the workspace."""
         return {"snapshot": self.history.snapshot()}, b""
 
-    def restore(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def restore(self, head: dict[str, Any], body: bytes) -> Frame:
         """Go back to a snapshot."""
         self.history.restore(head["snapshot"])
         return {}, b""
 
-    def diff(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def diff(self, head: dict[str, Any], body: bytes) -> Frame:
         """What has changed."""
         return {}, self.history.diff(head["since"])
 
-    def apply(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def apply(self, head: dict[str, Any], body: bytes) -> Frame:
         """Apply a patch."""
         self.history.apply(body)
         return {}, b""
 
-    def place(self, head: Dict[str, Any], body: bytes) -> Frame:
+    def place(self, head: dict[str, Any], body: bytes) -> Frame:
         """Put a helper file where commands can read it."""
         name = head["name"]
         if not name or "/" in name or "\0" in name or name in (".", ".."):
-            raise Refused("path", "%r: not a plain file name" % name)
-        where = os.path.join(self.tools, name)
+            raise Refused("path", f"{name!r}: not a plain file name")
+        where = os.path.join(self.helpers, name)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(where)
         out = os.open(where, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o555)
@@ -161,7 +170,7 @@ class Server:
             write_all(out, body)
         finally:
             os.close(out)
-        return {"path": where}, b""
+        return {"path": os.path.join(self.tools, name)}, b""
 
     def leave(self) -> NoReturn:
         """Kill what runs, remove what is ours, and exit."""
@@ -173,11 +182,24 @@ class Server:
 
 
 OPERATIONS = frozenset(
-    "put begin run read write remove files snapshot restore diff apply place".split()
+    [
+        "put",
+        "begin",
+        "run",
+        "read",
+        "write",
+        "remove",
+        "files",
+        "snapshot",
+        "restore",
+        "diff",
+        "apply",
+        "place",
+    ]
 )
 
 
-def channel() -> Tuple[int, int, int]:
+def channel() -> tuple[int, int, int]:
     """Move our streams where no child inherits them: input, output, and the child signal."""
     fds = tuple(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10) for fd in (0, 1))
     null = os.open("/dev/null", os.O_RDWR)
@@ -194,7 +216,7 @@ def channel() -> Tuple[int, int, int]:
 def serve() -> NoReturn:
     """Answer requests until the input ends."""
     source, sink, wake = channel()
-    server: Optional[Server] = None
+    server: Server | None = None
     try:
         while True:
             head, body = receive(source)
@@ -209,7 +231,7 @@ def serve() -> NoReturn:
             except Refused as refusal:
                 reply = {"error": refusal.kind, "message": str(refusal)}, b""
             except (OSError, ValueError, MemoryError) as error:
-                reply = {"error": "sandbox", "message": "%s: %s" % (head.get("op"), error)}, b""
+                reply = {"error": "sandbox", "message": "{}: {}".format(head.get("op"), error)}, b""
             send(sink, *reply)
     except (EOFError, OSError):
         pass

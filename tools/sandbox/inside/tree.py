@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import time
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from collections.abc import Iterable, Iterator
 
 from .common import Entries, Person, Refused, parts_of, spawn, write_all
 
@@ -23,7 +23,7 @@ class Tree:
     def __init__(self, root: str, person: Person) -> None:
         self.root = os.fsencode(root)
         self.person = person
-        self.hashes: Dict[bytes, Tuple[Tuple[int, ...], str]] = {}
+        self.hashes: dict[bytes, tuple[tuple[int, ...], str]] = {}
 
     def at(self, path: bytes) -> bytes:
         """The absolute form of a path below the workspace."""
@@ -74,25 +74,25 @@ class Tree:
         try:
             real = os.path.realpath(self.at(b"/".join(parts_of(path))))
             if not real.startswith(self.root + b"/"):
-                raise Refused("path", "%s: leads out of the workspace" % path)
+                raise Refused("path", f"{path}: leads out of the workspace")
             parts_of(os.fsdecode(real[len(self.root) + 1 :]))
             fd = os.open(real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
             with open(fd, "rb") as file:
                 found = os.fstat(fd)
                 if not stat.S_ISREG(found.st_mode):
                     kind = "a folder" if stat.S_ISDIR(found.st_mode) else "not a regular file"
-                    raise Refused("path", "%s: %s" % (path, kind))
+                    raise Refused("path", f"{path}: {kind}")
                 if found.st_size > most:
-                    raise Refused("path", "%s: %d bytes, too large" % (path, found.st_size))
+                    raise Refused("path", f"{path}: {found.st_size} bytes, too large")
                 return file.read()
         except OSError as error:
-            raise Refused("path", "%s: %s" % (path, error.strerror)) from None
+            raise Refused("path", f"{path}: {error.strerror}") from None
 
     def write(self, path: str, data: bytes) -> None:
         """Replace or make a file in one step."""
         parts = parts_of(path)
         if not parts:
-            raise Refused("path", "%r: names no file" % path)
+            raise Refused("path", f"{path!r}: names no file")
         try:
             fd = self.folder(parts[:-1], make=True)
             try:
@@ -114,13 +114,13 @@ class Tree:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise Refused("path", "%s: %s" % (path, error.strerror)) from None
+            raise Refused("path", f"{path}: {error.strerror}") from None
 
     def remove(self, path: str) -> None:
         """Remove a file or a link, not what the link leads to."""
         parts = parts_of(path)
         if not parts:
-            raise Refused("path", "%r: names no file" % path)
+            raise Refused("path", f"{path!r}: names no file")
         try:
             fd = self.folder(parts[:-1])
             try:
@@ -128,36 +128,36 @@ class Tree:
             finally:
                 os.close(fd)
         except OSError as error:
-            raise Refused("path", "%s: %s" % (path, error.strerror)) from None
+            raise Refused("path", f"{path}: {error.strerror}") from None
 
     @staticmethod
-    def regular(fd: int, name: bytes, path: str) -> Optional[os.stat_result]:
+    def regular(fd: int, name: bytes, path: str) -> os.stat_result | None:
         """The status of a regular file in a folder, or None where there is nothing."""
         try:
             found = os.stat(name, dir_fd=fd, follow_symlinks=False)
         except FileNotFoundError:
             return None
         if stat.S_ISLNK(found.st_mode):
-            raise Refused("path", "%s: is a link; write to the file it leads to" % path)
+            raise Refused("path", f"{path}: is a link; write to the file it leads to")
         if not stat.S_ISREG(found.st_mode):
-            raise Refused("path", "%s: exists and is not a regular file" % path)
+            raise Refused("path", f"{path}: exists and is not a regular file")
         return found
 
-    def listing(self, folder: bytes) -> List["os.DirEntry[bytes]"]:
+    def listing(self, folder: bytes) -> list[os.DirEntry[bytes]]:
         """The entries of a folder; one that a command has closed is opened again."""
         try:
             with os.scandir(self.at(folder)) as entries:
                 return list(entries)
         except PermissionError:
             with contextlib.suppress(OSError):
-                os.chmod(self.at(folder), 0o755)
+                os.chmod(self.at(folder), 0o755)  # noqa: S103
                 with os.scandir(self.at(folder)) as entries:
                     return list(entries)
         except OSError:
             pass
         return []
 
-    def walk(self) -> Iterator[Tuple[bytes, os.stat_result]]:
+    def walk(self) -> Iterator[tuple[bytes, os.stat_result]]:
         """Every regular file and link outside `.git` folders."""
         stack = [b""]
         while stack:
@@ -190,7 +190,7 @@ class Tree:
                     return
                 yield piece
 
-    def entry(self, path: bytes, found: os.stat_result) -> Tuple[str, str]:
+    def entry(self, path: bytes, found: os.stat_result) -> tuple[str, str]:
         """Mode and object id of a file; hashed again only when its status has changed."""
         mode = "100755" if found.st_mode & 0o100 else "100644"
         if stat.S_ISLNK(found.st_mode):
@@ -243,7 +243,7 @@ class Tree:
 
 def blob_id(size: int, pieces: Iterable[bytes]) -> str:
     """The id that git gives to these bytes."""
-    digest = hashlib.sha1(b"blob %d\0" % size)
+    digest = hashlib.sha1(b"blob %d\0" % size)  # noqa: S324
     for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()

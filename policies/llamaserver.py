@@ -1,0 +1,172 @@
+"""llama.cpp's server inside this process, and the HTTP client that speaks to it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import secrets
+import select
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from policies.base import ContextOverflow, PolicyError
+
+_POLL_SECONDS = 0.25
+_SETTLE_SECONDS = 1.3
+_CACHE_MIB = 2048
+
+
+class LlamaServer:
+    """An engine on 127.0.0.1, a free port and a secret key; it logs nothing.
+
+    Answers are not streamed: llama.cpp sends no token ids for the first tokens of a
+    character that spans several (emoji), and exact tokens matter here. A request is
+    cancelled by closing its connection, which the engine notices within a second if
+    nothing else asks it for results meanwhile; `post` after a cancellation waits for that.
+    """
+
+    def __init__(
+        self,
+        model: Path,
+        cells: int,
+        parallel: int,
+        threads: int,
+        adapter: Path | None = None,
+        speculative: bool = False,
+    ) -> None:
+        """Load `model` with room for `cells` tokens, shared by `parallel` sequences."""
+        import xllamacpp
+
+        self._key = secrets.token_urlsafe(24)
+        self._cancelled = 0.0
+        params = xllamacpp.CommonParams()
+        params.model.path = str(model)
+        params.hostnames = ["127.0.0.1"]
+        params.port = 0
+        params.api_keys = [self._key]
+        params.ui = False
+        params.verbosity = 0
+        params.n_ctx = cells
+        params.n_parallel = parallel
+        params.kv_unified = True
+        params.fit_params = False
+        params.cpuparams.n_threads = threads
+        params.cpuparams_batch.n_threads = threads
+        # The engine's second-level cache does not tell an adapter's state from the base's.
+        params.cache_ram_mib = 0 if adapter else _CACHE_MIB
+        params.cache_idle_slots = adapter is None
+        if adapter is not None:
+            lora = xllamacpp.CommonAdapterLoraInfo()
+            lora.path = str(adapter)
+            lora.scale = 1.0
+            params.lora_adapters = [lora]
+        if speculative:
+            params.speculative.types = [
+                xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K
+            ]
+            params.speculative.ngram_map_k.size_n = 4
+            params.speculative.ngram_map_k.size_m = 24
+        try:
+            self._server = xllamacpp.Server(params)
+        except RuntimeError as error:
+            what = f"{model} with adapter {adapter}" if adapter else str(model)
+            raise PolicyError(
+                f"llama.cpp could not load {what} with {cells} tokens of context: the file may "
+                "be damaged or of an architecture that it does not know, the adapter made for "
+                "another model, or memory short. Check the file, or ask for a smaller context."
+            ) from error
+        address = urlsplit(self._server.listening_address)
+        self._host, self._port = address.hostname or "127.0.0.1", address.port
+
+    def post(
+        self, path: str, body: dict[str, Any], on_poll: Callable[[int], None] | None = None
+    ) -> Any:
+        """The parsed answer of `path` to `body`.
+
+        `on_poll` is called about four times a second with the tokens written so far, over
+        all sequences. KeyboardInterrupt, and any error in `on_poll`, cancels the request.
+        """
+        self._settle()
+        with self._connection() as connection:
+            try:
+                connection.request("POST", path, json.dumps(body), self._headers())
+                while not select.select([connection.sock], [], [], _POLL_SECONDS)[0]:
+                    if on_poll is not None:
+                        on_poll(self._written())
+                return self._answer(connection)
+            except BaseException as error:
+                if not isinstance(error, PolicyError):
+                    self._cancelled = time.monotonic()
+                raise
+
+    def render(self, messages: list[dict[str, Any]]) -> str:
+        """The text of a conversation in the model's chat template, ready for the answer."""
+        return str(self.post("/apply-template", {"messages": messages})["prompt"])
+
+    def tokenize(self, text: str, special: bool = True) -> list[int]:
+        """Token ids of `text`; `special` reads the names of control tokens as such."""
+        if not text:
+            return []
+        body = {"content": text, "add_special": False, "parse_special": special}
+        return [int(token) for token in self.post("/tokenize", body)["tokens"]]
+
+    def detokenize(self, ids: list[int]) -> str:
+        """The text of token `ids`, control tokens included."""
+        return str(self.post("/detokenize", {"tokens": ids})["content"])
+
+    def close(self) -> None:
+        """Stop the engine and free its memory. Safe to call twice."""
+        self._server = None
+
+    def _settle(self) -> None:
+        if self._server is None:
+            raise PolicyError("this model was closed: open the policy again.")
+        while self._cancelled:
+            time.sleep(max(0.0, self._cancelled + _SETTLE_SECONDS - time.monotonic()))
+            self._cancelled = time.monotonic() if self._slots_busy() else 0.0
+
+    def _slots(self) -> list[dict[str, Any]]:
+        with self._connection() as connection:
+            connection.request("GET", "/slots", headers=self._headers())
+            return list(self._answer(connection))
+
+    def _slots_busy(self) -> bool:
+        return any(slot["is_processing"] for slot in self._slots())
+
+    def _written(self) -> int:
+        return sum(
+            int(state["n_decoded"])
+            for slot in self._slots()
+            if slot["is_processing"]
+            for state in slot.get("next_token") or ()
+        )
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection(self._host, self._port)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+
+    def _answer(self, connection: http.client.HTTPConnection) -> Any:
+        try:
+            response = connection.getresponse()
+            raw = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise PolicyError(f"the engine broke off its answer: {error}. Try again.") from error
+        answer = json.loads(raw)
+        if response.status == 200:
+            return answer
+        error_body = answer.get("error", {}) if isinstance(answer, dict) else {}
+        message = str(error_body.get("message", raw[:200]))
+        if error_body.get("type") == "exceed_context_size_error":
+            raise ContextOverflow(f"llama.cpp: {message}")
+        raise PolicyError(f"llama.cpp refused the request: {message}")
