@@ -118,7 +118,7 @@ def _refuse_untrusted(path: Path, values: Mapping[str, Any]) -> None:
     if model is not None:
         from policies.hub.catalogue import CATALOGUE
 
-        if model not in {entry.name for entry in CATALOGUE}:
+        if model not in CATALOGUE:
             raise UsageError(
                 f"{path}: a repository may only choose a catalogue model, not {model!r}", where
             )

@@ -108,11 +108,11 @@ def _sandboxes(settings: Settings) -> Iterator[Check]:
 
 def _model(settings: Settings) -> Iterator[Check]:
     from policies.choose import open_policy
-    from policies.hub.store import models
+    from policies.hub.store import list_models
 
     from policies.base import Message, PolicyError, Sampling
 
-    known = {model.name: model for model in models()}
+    known = {model.name: model for model in list_models()}
     if settings.model in known and not known[settings.model].present:
         yield Check("model", False, f"{settings.model} is not fetched", "Run `agent models pull`.")
         return

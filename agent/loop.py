@@ -57,7 +57,7 @@ class Loop:
     round: int = 0
 
     def run(self) -> str | None:
-        """Work until the tests pass and return the diff, or None when rounds or ideas run out.
+        """Work until the tests pass and return the diff; None when rounds or ideas run out.
 
         Raises BudgetSpent.
         """
@@ -72,8 +72,8 @@ class Loop:
             run = self.test(diff)
             if diff and self.solved(run):
                 return self.end("solved", diff)
-            if diffs.count(diff) > 2:
-                return self.end("stuck: the same patch again and again")
+            if diffs.count(diff) > 1:
+                return self.end("stuck: the same patch again")
             if self.round + 1 == self.settings.rounds:
                 break
             kept = bool(diff) and (self.policy.calls_tools or self.score(run) > best_score)
@@ -81,7 +81,7 @@ class Loop:
                 best, best_score = self.sandbox.snapshot(), self.score(run)
             else:
                 self.sandbox.restore(best)
-            symbol = self.critique(symbol, run, diff, kept=kept, repeated=diffs.count(diff) > 1)
+            symbol = self.critique(symbol, run, diff, kept=kept)
         return self.end("the rounds are used up")
 
     def plan(self) -> str:
@@ -133,7 +133,7 @@ class Loop:
         )
         return run
 
-    def critique(self, symbol: str, run: TestRun, diff: str, *, kept: bool, repeated: bool) -> str:
+    def critique(self, symbol: str, run: TestRun, diff: str, *, kept: bool) -> str:
         """Show the policy its patch and the failures; ask what is wrong and what to change next."""
         failures = views(run, [*self.targets, *self.broken(run)])
         text = render(
@@ -141,7 +141,6 @@ class Loop:
             kept=kept,
             diff=capped(diff, DIFF_CHARACTERS)[0],
             failures=failures[:2],
-            repeated=repeated,
             form=form(CRITIQUE),
         )
         self.say(text, "critique")

@@ -125,7 +125,7 @@ class _Run:
                     sandbox=sandbox.name,
                     files=len(self.task.capture.files),
                     bytes=self.task.capture.bytes,
-                    test_command=tuple(self.workspace.command.argv),
+                    test_command=self.workspace.shown_command,
                     seconds=clock(),
                     phase="prepare",
                 )

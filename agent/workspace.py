@@ -12,6 +12,7 @@ from agent.config import Settings
 from agent.repository import Capture
 from agent.status import EnvironmentFailure, UsageError
 from tools.sandbox.base import File, Limits, Sandbox, Spec
+from tools.sandbox.choose import Kind
 from tools.testing.detect import NoTestsError, TestCommand, detect
 from tools.testing.results import COLLECTION, TestRun
 from tools.testing.runners import run_tests
@@ -22,10 +23,16 @@ class Workspace:
     """How to open a copy of the repository, and how its tests are run."""
 
     files: tuple[File, ...]
-    sandbox_kind: str
+    sandbox_kind: Kind
     spec: Spec
     command: TestCommand
     test_timeout: float
+
+    @property
+    def shown_command(self) -> tuple[str, ...]:
+        """The test command as a person would write it."""
+        runner = ("pytest",) if self.command.framework == "pytest" else ()
+        return (*runner, *self.command.argv)
 
     def fresh(self) -> Sandbox:
         """A new sandbox with a pristine copy. A context manager."""

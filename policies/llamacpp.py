@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import json
 import re
 import secrets
 import time
 from collections.abc import Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 from policies.base import (
     Completion,
@@ -24,9 +24,10 @@ from policies.base import (
     Usage,
 )
 from policies.cores import default_threads
-from policies.hub.files import data_root, digest, locked
+from policies.hub.files import digest, locked
 from policies.hub.store import ModelFile
 from policies.llamaserver import LlamaServer
+from policies.paths import data_root
 from policies.prefixes import PrefixMap
 
 CONTEXT_TOKENS = 8192
@@ -44,8 +45,9 @@ class LlamaCppPolicy:
 
     Exact tokens: `prompt_ids` is what the engine evaluated, `completion_ids` what it
     sampled. A conversation that continues a completion of this policy starts with precisely
-    the ids of that completion (of the latest, where two have the same text). Text in a
-    message that looks like a control token of the model is tokenised as plain text.
+    the ids of that completion (of the latest, where two have the same text); the end of its
+    turn is the one that the template writes. Text in a message that looks like a control
+    token of the model is tokenised as plain text.
 
     Log-probabilities are those of the raw model: temperature 1, before top-k, top-p and
     grammar (tests compare them across temperatures and under a grammar). The engine leaves
@@ -53,8 +55,10 @@ class LlamaCppPolicy:
     scored by one more forward pass. Quantised arithmetic depends on the batch it happens
     in: a cached prompt can move them by some hundredths.
 
-    Seeds: the i-th of n completions uses `seed + i`; with the same seed, model and machine
-    a call repeats itself unless two tokens are nearly tied. A `seed` of None draws one.
+    Seeds: the i-th of n completions uses `seed + i`. The same calls, made in the same order
+    of a policy just opened, give the same completions; a call repeated later finds its
+    prompt in the cache, and by the above may turn off where two tokens are nearly tied. A
+    `seed` of None draws one.
 
     Stop strings are part of the text, as they are of the tokens. Prefer a grammar.
     """
@@ -312,8 +316,6 @@ class LlamaCppPolicy:
 
 def _as_chat(message: Message) -> dict[str, Any]:
     """`message` as the chat template takes it."""
-    import json
-
     chat: dict[str, Any] = {"role": message.role, "content": message.content}
     if message.tool_call_id is not None:
         chat["tool_call_id"] = message.tool_call_id

@@ -15,13 +15,14 @@ MODELS = models_root()
 
 
 @pytest.fixture(autouse=True)
-def private_home(tmp_path_factory, monkeypatch):
+def private_home(tmp_path_factory, monkeypatch, request):
     """Keep experience, locks and settings out of the user's folders.
 
-    Models are large: they stay where the user has them.
+    Models are large: tests of real ones take them from where the user has them.
     """
     home = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("APPRENTICE_MODELS", str(MODELS))
+    if request.node.get_closest_marker("model"):
+        monkeypatch.setenv("APPRENTICE_MODELS", str(MODELS))
     monkeypatch.setenv("APPRENTICE_HOME", str(home))
     monkeypatch.setenv("APPRENTICE_CONFIG", str(home / "config.toml"))
     for key in ("GIT_AUTHOR", "GIT_COMMITTER"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from codecs import BOM_UTF8
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -46,13 +47,14 @@ def splice(source: bytes, symbol: Symbol, code: str) -> Spliced:
     """
     language = language_of(symbol.path)
     assert language is not None
-    crlf = b"\r\n" in source
+    replaced = source[symbol.start_byte : symbol.end_byte]
+    crlf = b"\r\n" in (replaced if b"\n" in replaced else source)
     lines = unfence(code).replace("\r\n", "\n").split("\n")
     margin = indentation(source, symbol.start_byte)
     lines = _dedented(_tabbed(lines, symbol, source), symbol, source)
     draft = _draft(lines, symbol, language)
     text = _with_old_prefix(draft, source, symbol)
-    old = source[symbol.start_byte : symbol.end_byte].replace(b"\r\n", b"\n").decode()
+    old = replaced.replace(b"\r\n", b"\n").decode()
     block = _indented(text, margin, old, symbol, language).encode()
     if crlf:
         block = block.replace(b"\n", b"\r\n")
@@ -161,11 +163,16 @@ def _dedented(lines: list[str], symbol: Symbol, source: bytes) -> list[str]:
     own = lines[0][: _width(lines[0])] if lines else ""
     margin = indentation(source, symbol.start_byte)
     rest = [line for line in lines[1:] if line.strip()]
-    if margin and not own and rest and all(line.startswith(margin) for line in rest):
-        old = source[symbol.node_byte : symbol.end_byte].decode().splitlines()[1:]
-        old_width = min((_width(line) for line in old if line.strip()), default=-1)
-        if lines[0].startswith(("@", "#[")) or min(map(_width, rest)) == old_width:
-            own = margin
+    if margin and not own and rest:
+        old = source[symbol.node_byte : symbol.end_byte].decode().splitlines()
+        old_rest = [line for line in old[1:] if line.strip()]
+        if lines[0].startswith(("@", "#[")):
+            heads = ("def ", "async ", "class ", old[0].split()[0])
+            starts = (line for line in rest if line.lstrip().startswith(heads))
+            verbatim = next(starts, "").startswith(margin)
+        else:
+            verbatim = bool(old_rest) and _width(rest[0]) == _width(old_rest[0])
+        own = margin if verbatim else own
     return [line.removeprefix(own) for line in lines]
 
 
@@ -354,7 +361,8 @@ def _hoisted(
     ):
         if group:
             block = "".join(i.replace("\n", newline) + newline for i in group).encode()
-            end = source.find(b"\n", place) + 1 if place else 0
+            start = len(BOM_UTF8) if source.startswith(BOM_UTF8) else 0
+            end = source.find(b"\n", place) + 1 if place else start
             if place and not end:
                 source, end = source + newline.encode(), len(source) + len(newline)
             source = source[:end] + block + source[end:]

@@ -19,9 +19,9 @@ def list_models(
 ) -> None:
     """List the models that can be named with --model."""
     with reported(as_json=as_json):
-        from policies.hub.store import models
+        from policies.hub.store import list_models as known_models
 
-        known = models()
+        known = known_models()
         if as_json:
             print(json.dumps([model.model_dump(mode="json") for model in known]))
             return
@@ -29,15 +29,14 @@ def list_models(
         from rich.table import Table
 
         table = Table(box=None, pad_edge=False)
-        for column in ("name", "size", "state", "licence", "source"):
+        for column in ("name", "size", "state", "what"):
             table.add_column(column, overflow="fold")
         for model in known:
             table.add_row(
                 model.name,
                 f"{model.bytes / 1e6:.0f} MB" if model.bytes else "?",
                 "ready" if model.present else "not fetched",
-                model.licence,
-                model.source,
+                model.title,
             )
         Console().print(table)
 

@@ -16,8 +16,10 @@ from agent.status import Status, UsageError
 
 if TYPE_CHECKING:
     from agent.apply import Delivery
+    from agent.config import Settings
     from agent.session import Listener
     from agent.solve import Outcome
+    from policies.base import Policy
 
 
 def solve(
@@ -100,7 +102,6 @@ def _run(
     delivery: Delivery,
     silent: bool,
 ) -> Outcome:
-    from policies.choose import open_policy
 
     from agent import apply
     from agent.config import load_settings
@@ -125,9 +126,7 @@ def _run(
         listener = stack.enter_context(_view(silent))
         workspace = make_workspace(tree, settings, on_line=_note(silent))
         store = stack.enter_context(Store.open())
-        policy = open_policy(
-            settings.model, context_tokens=settings.context_tokens, on_download=_note(silent)
-        )
+        policy = _open_policy(settings, silent)
         stack.callback(policy.close)
         return run_solve(
             Task(issue, tree, targets),
@@ -137,6 +136,16 @@ def _run(
             settings,
             [listener],
             lambda status, verdict: apply.deliver(repo, tree, delivery, status, verdict),
+        )
+
+
+def _open_policy(settings: Settings, silent: bool) -> Policy:
+    from agent.ui.download import download_bar
+    from policies.choose import open_policy
+
+    with download_bar(silent=silent) as on_download:
+        return open_policy(
+            settings.model, context_tokens=settings.context_tokens, on_download=on_download
         )
 
 

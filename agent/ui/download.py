@@ -1,4 +1,4 @@
-"""The progress bar of a download."""
+"""The progress of a download: a bar in a terminal, else a line for each tenth."""
 
 from __future__ import annotations
 
@@ -10,27 +10,41 @@ OnBytes = Callable[[int, int, str], None]
 
 
 @contextmanager
-def download_bar() -> Iterator[OnBytes]:
-    """A callback (bytes done, bytes in all, source); a bar in a terminal, a line per 10 % else."""
-    if not sys.stderr.isatty():
+def download_bar(*, silent: bool = False) -> Iterator[OnBytes]:
+    """A callback (bytes done, bytes in all, source) that shows nothing until it is called."""
+    if silent:
+        yield lambda *_: None
+    elif not sys.stderr.isatty():
         yield _lines()
-        return
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+    else:
+        with _bar() as show:
+            yield show
 
-    with Progress(
+
+@contextmanager
+def _bar() -> Iterator[OnBytes]:
+    from rich.console import Console
+    from rich.progress import DownloadColumn, Progress, TaskID, TransferSpeedColumn
+
+    bar = Progress(
         *Progress.get_default_columns(),
         DownloadColumn(),
         TransferSpeedColumn(),
-        TimeRemainingColumn(),
         console=Console(stderr=True),
-    ) as bar:
-        task = bar.add_task("model", total=None)
+    )
+    task: TaskID | None = None
 
-        def show(done: int, total: int, source: str) -> None:
-            bar.update(task, completed=done, total=total, description=source)
+    def show(done: int, total: int, source: str) -> None:
+        nonlocal task
+        if task is None:
+            bar.start()
+            task = bar.add_task(source, total=total)
+        bar.update(task, completed=done, total=total, description=source)
 
+    try:
         yield show
+    finally:
+        bar.stop()
 
 
 def _lines() -> OnBytes:

@@ -1,4 +1,4 @@
-"""Text from outside, made safe to show: no escapes, no control, direction or invisible characters."""
+"""Text from outside, made safe to show: no escapes, control or direction characters."""
 
 from __future__ import annotations
 

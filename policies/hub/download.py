@@ -28,7 +28,6 @@ OnBytes = Callable[[int, int, str], None]
 CONNECT_SECONDS = 5.0
 _READ_SECONDS = 60.0
 _ATTEMPTS = 3
-_CHUNK = 1 << 20
 _SPARE = 64 << 20
 
 
@@ -129,7 +128,7 @@ def require_space(directory: Path, missing: int, temporary: int = 0) -> None:
     if free < needed:
         raise PolicyError(
             f"the disk of {directory} has {free / 1e6:.0f} MB free, but {needed / 1e6:.0f} MB "
-            "are needed. Free some, or set APPRENTICE_HOME to a directory on a larger disk."
+            "are needed. Free some, or set APPRENTICE_MODELS to a directory on a larger disk."
         )
 
 
@@ -180,7 +179,7 @@ def _fetch_once(
             require_space(part.parent, size - done)
         report(done, size, label)
         with part.open("ab" if resumed else "wb") as handle:
-            for chunk in response.iter_bytes(_CHUNK):
+            for chunk in response.iter_raw():
                 handle.write(chunk)
                 done += len(chunk)
                 if total is not None and done > total:

@@ -11,17 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
-
 from policies.base import PolicyError
 
 _CHUNK = 1 << 20
-
-
-def data_root() -> Path:
-    """Where Apprentice keeps its data: `APPRENTICE_HOME`, else the user's data directory."""
-    home = os.environ.get("APPRENTICE_HOME")
-    return Path(home).expanduser() if home else user_data_path("apprentice", appauthor=False)
 
 
 @contextmanager

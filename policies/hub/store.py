@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from policies.base import Frozen, PolicyError
 from policies.hub.catalogue import CATALOGUE
-from policies.hub.files import data_root, locked, stamped_digest, write_json
+from policies.hub.files import locked, stamped_digest, write_json
+from policies.paths import models_root
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HUB = re.compile(r"hf:([\w.-]+/[\w.-]+)/(.+\.gguf)")
@@ -59,17 +60,12 @@ class Listed(Frozen):
     path: str
 
 
-def models_dir() -> Path:
-    """The directory of downloaded weights, below the data root."""
-    return data_root() / "models"
-
-
 def weights_path(name: str) -> Path:
     """Where the weights of catalogue model or added model `name` are, or will be."""
     if name in CATALOGUE:
-        return models_dir() / CATALOGUE[name].file
+        return models_root() / CATALOGUE[name].file
     entry = registered(name)
-    return Path(entry.source) if entry.local else models_dir() / f"{name}.gguf"
+    return Path(entry.source) if entry.local else models_root() / f"{name}.gguf"
 
 
 def locate(name_or_path: str) -> ModelFile:
@@ -264,7 +260,7 @@ def record_digest(name: str, sha256: str) -> None:
 
 def _digest(path: Path) -> str:
     _check_magic(path)
-    return stamped_digest(path, models_dir() / "stamps")
+    return stamped_digest(path, models_root() / "stamps")
 
 
 def _check_magic(path: Path) -> None:
@@ -285,7 +281,7 @@ def _size(path: Path) -> int | None:
 
 
 def _registry_path() -> Path:
-    return models_dir() / "registry.json"
+    return models_root() / "registry.json"
 
 
 def _registry() -> dict[str, Registered]:

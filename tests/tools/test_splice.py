@@ -177,6 +177,16 @@ def test_crlf_and_tabs() -> None:
     )
 
 
+def test_mixed_newlines_and_byte_order_mark() -> None:
+    source = b"\xef\xbb\xbfdef f():\n    return 1\n\r\ndef g():\r\n    return 1\r\n"
+    done = splice(source, symbol(source, "f"), "import re\ndef f():\n    return re")
+    assert done.source == (
+        b"\xef\xbb\xbfimport re\ndef f():\n    return re\n\r\ndef g():\r\n    return 1\r\n"
+    )
+    done = splice(source, symbol(source, "g"), "def g():\n    return 2")
+    assert done.source.endswith(b"def g():\r\n    return 2\r\n")
+
+
 def test_no_newline_at_the_end_stays() -> None:
     assert spliced("f", "def f(): return 2\n", b"def f(): return 1") == "def f(): return 2"
 

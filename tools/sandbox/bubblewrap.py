@@ -160,9 +160,11 @@ def layout(mounts: Mounts, spec: Spec, user: int, sources: Sources) -> list[str]
     for path in mounts.binds:
         args += [*folders_above(path), "--ro-bind", path, path]
     for path in mounts.folders:
-        args += [*tmpfs(path, MIB, "0555"), "--remount-ro", path]
+        args += tmpfs(path, MIB, "0555")
     for path, data in mounts.files.items():
         args += ["--perms", "0444", "--ro-bind-data", sources.add(data), path]
+    for path in mounts.folders:
+        args += ["--remount-ro", path]
     args += tmpfs("/workspace", disk) + tmpfs("/apprentice", 2 * disk)
     return [*args, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import struct
 import time
@@ -10,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import docker
+from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from tools.sandbox.base import File, SandboxError, Spec
@@ -23,17 +25,36 @@ BUILD = f"build one with `docker build -t {IMAGE} .`, or name an image that has 
 START = "start Docker or Podman (and set DOCKER_HOST if its socket is elsewhere), or use bubblewrap"
 CAPABILITIES = ["SETUID", "SETGID", "KILL", "CHOWN"]
 PING_SECONDS = 0.8
+CPU_SHARES = 20
 CALL_SECONDS = 60
 STREAM_HEADER = struct.Struct(">BxxxI")
+
+
+def connect(timeout: float) -> docker.DockerClient:
+    """A client of the engine that the environment or the docker context names.
+
+    A socket that nobody listens on is found here, since the library would leave its own open.
+    Raises SandboxError.
+    """
+    try:
+        host = os.environ.get("DOCKER_HOST")
+        if not host:
+            context = ContextAPI.get_current_context()
+            host = str(context.Host) if context is not None else ""
+        scheme, _, path = host.partition("://")
+        if scheme in ("unix", "http+unix"):
+            with socket.socket(socket.AF_UNIX) as attempt:
+                attempt.settimeout(timeout)
+                attempt.connect("/" + path.lstrip("/"))
+        return docker.from_env(timeout=timeout)
+    except (DockerException, OSError, ValueError) as error:
+        raise SandboxError(f"no container engine answers ({error}): {START}") from error
 
 
 @contextlib.contextmanager
 def engine(timeout: float = CALL_SECONDS) -> Iterator[docker.DockerClient]:
     """A client of the engine that the environment names. Raises SandboxError."""
-    try:
-        client = docker.from_env(timeout=timeout)
-    except DockerException as error:
-        raise SandboxError(f"no container engine answers ({error}): {START}") from error
+    client = connect(timeout)
     try:
         yield client
     except DockerException as error:
@@ -155,7 +176,7 @@ def create(client: docker.DockerClient, image: str, spec: Spec) -> str:
         pids_limit=limits.processes + 16,
         mem_limit=limits.memory_bytes + limits.disk_bytes,
         memswap_limit=limits.memory_bytes + limits.disk_bytes,
-        cpu_shares=2,
+        cpu_shares=CPU_SHARES,
         shm_size=max(limits.disk_bytes // 8, 1 << 20),
         tmpfs={
             "/workspace": tmpfs(limits.disk_bytes, "0755"),
@@ -185,10 +206,7 @@ def create(client: docker.DockerClient, image: str, spec: Spec) -> str:
 def open_docker(files: Iterable[File], spec: Spec) -> Session:
     """Open a sandbox in a new container. Raises SandboxError."""
     image = spec.image or IMAGE
-    try:
-        client = docker.from_env(timeout=CALL_SECONDS)
-    except DockerException as error:
-        raise SandboxError(f"no container engine answers ({error}): {START}") from error
+    client = connect(CALL_SECONDS)
     container = ""
     try:
         sweep(client)

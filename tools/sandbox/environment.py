@@ -12,6 +12,7 @@ from pathlib import Path
 from tools.sandbox.base import SandboxError
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32")
+HIDDEN = b"raise ModuleNotFoundError(f'No module named {__name__!r}', name=__name__)\n"
 
 
 @dataclass
@@ -113,8 +114,9 @@ def mask(mounts: Mounts, packages: Path, hide: frozenset[str], root: str | None)
     for name in sorted(hide):
         if (packages / name).is_dir():
             mounts.folders.append(str(packages / name))
+            mounts.files[str(packages / name / "__init__.py")] = HIDDEN
         if (packages / f"{name}.py").is_file():
-            mounts.files[str(packages / f"{name}.py")] = b"raise ImportError(__name__)\n"
+            mounts.files[str(packages / f"{name}.py")] = HIDDEN
     for path in [*packages.glob("*.pth"), *packages.glob("__editable__*.py")]:
         try:
             text = path.read_text("utf-8", "surrogateescape")

@@ -292,6 +292,8 @@ class Reporter:
     def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
         self.current = None
         reports = self.reports.pop(nodeid, [])
+        if any(r.outcome == "rerun" for r in reports):
+            return
         detail = self.details.pop(nodeid, {})
         codes = detail.pop("codes", None)
         outcome, decisive = aggregate(reports)
@@ -397,12 +399,11 @@ def arguments(settings: dict[str, Any], cache: str) -> list[str]:
     given = list(settings["args"])
     own = ["-q", "--color=no", "--tb=short", "--maxfail=0", "--continue-on-collection-errors"]
     own += ["-o", "cache_dir=" + cache]
-    if present("xdist"):
-        own.append("-n0")
-    if present("pytest_cov"):
-        own.append("--no-cov")
-    if present("pytest_randomly"):
-        own += ["-p", "randomly", "--randomly-seed=1", "--randomly-dont-reorganize"]
+    if not os.environ.get("PYTEST_DISABLE_PLUGIN_AUTOLOAD"):
+        own += ["-n0"] if present("xdist") else []
+        own += ["--no-cov"] if present("pytest_cov") else []
+        if present("pytest_randomly"):
+            own += ["--randomly-seed=1", "--randomly-dont-reorganize"]
     separator = given.index("--") if "--" in given else len(given)
     return given[:separator] + own + given[separator:]
 

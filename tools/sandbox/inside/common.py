@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,39 +33,30 @@ def prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def capabilities(names: Sequence[int]) -> None:
-    """Keep only these of our capabilities. Raises OSError."""
-    mask = sum(1 << name for name in names)
+def checked(result: int) -> None:
+    """Raise OSError when a call of the C library has failed."""
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+def conceal(private: str, tools: str) -> None:
+    """In a fresh child that is our own user: cover the private folder, show its `tools` elsewhere,
+    read-only, and give up the right to mount. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    read_only, remount, bind, new_mounts, safe = 1, 32, 4096, 0x20000, 2 | 4
+    inner, there = os.fsencode(os.path.join(private, "tools")), os.fsencode(tools)
+    checked(libc.unshare(new_mounts))
+    checked(libc.mount(inner, there, None, bind, None))
+    checked(libc.mount(None, there, None, bind | remount | read_only | safe, None))
+    options = b"size=4k,mode=0555"
+    checked(libc.mount(b"tmpfs", os.fsencode(private), b"tmpfs", read_only | safe, options))
+
+
+def drop_capabilities() -> None:
+    """Give up every capability. Raises OSError."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
-    data = (ctypes.c_uint32 * 6)(mask, mask, 0, 0, 0, 0)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.capset(header, data):
-        raise OSError(ctypes.get_errno(), "capset")
-
-
-def conceal(private: str, tools: str) -> int | None:
-    """Where commands are our own user: cover the private folder, show its `tools` read-only in
-    another place, and give up the right to mount. Returns a descriptor, the only way in."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    read_only, remount, bind = 1, 32, 4096
-    alone = libc.unshare(0x20000)
-    fd = os.open(private, os.O_RDONLY | os.O_DIRECTORY)
-    inner = os.fsencode(os.path.join(private, "tools"))
-    os.mkdir(inner, 0o755)
-    there, over = os.fsencode(tools), os.fsencode(private)
-    failed = (
-        alone
-        or libc.mount(inner, there, None, bind, None)
-        or libc.mount(None, there, None, bind | remount | read_only | 6, None)
-        or libc.mount(b"tmpfs", over, b"tmpfs", read_only | 6, b"size=4k,mode=0555")
-    )
-    with contextlib.suppress(OSError):
-        capabilities(())
-    if failed:
-        os.close(fd)
-        return None
-    os.set_inheritable(fd, True)
-    return fd
+    checked(ctypes.CDLL(None, use_errno=True).capset(header, (ctypes.c_uint32 * 6)()))
 
 
 def parts_of(path: str) -> list[bytes]:
@@ -110,7 +102,7 @@ class Person:
 
     def __init__(self, wanted: int | None, rearm: bool) -> None:
         self.rearm = rearm
-        self.door: int | None = None
+        self.concealed: tuple[str, str] | None = None
         self.uid = os.geteuid()
         self.other = False
         if self.uid == 0 and wanted != 0:
@@ -156,11 +148,25 @@ class Person:
         """The group that opens the private folder; no command is in it."""
         return self.uid + 1
 
+    def try_concealing(self, private: str, tools: str) -> None:
+        """Hide the private folder from commands that are our own user, where we may."""
+        self.concealed = private, tools
+        pid = os.fork()
+        if not pid:
+            try:
+                self.become()
+            finally:
+                os._exit(int(sys.exc_info()[0] is not None))
+        if os.waitpid(pid, 0)[1]:
+            self.concealed = None
+
     def become(self, private: bool = False) -> None:
         """Turn a fresh child into the commands' user, for good."""
         prctl(SET_NO_NEW_PRIVS, 1)
-        if self.door is not None and not private:
-            os.close(self.door)
+        if self.concealed:
+            if not private:
+                conceal(*self.concealed)
+            drop_capabilities()
         if self.other:
             os.setgroups([self.group] if private else [])
             os.setresgid(self.uid, self.uid, self.uid)

@@ -308,11 +308,14 @@ class History:
         if not patch.strip():
             return
         before = self.snapshot()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.index)
-        self.git("read-tree", before)
-        self.git("apply", "--cached", "--whitespace=nowarn", "-", stdin=patch, kind="patch")
-        after = self.git("write-tree").decode().strip()
+        try:
+            self.git("read-tree", before)
+            self.git("apply", "--cached", "--whitespace=nowarn", "-", stdin=patch, kind="patch")
+            after = self.git("write-tree").decode().strip()
+        finally:
+            for left in (self.index, self.index + ".lock"):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(left)
         fields = self.git("diff-tree", "-r", "-z", "--no-renames", before, after).split(b"\0")
         changed: Entries = {}
         gone: list[bytes] = []

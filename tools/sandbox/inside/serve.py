@@ -11,7 +11,7 @@ import signal
 import struct
 from typing import Any, NoReturn
 
-from .common import Entries, Frame, Person, Refused, conceal, parts_of, write_all
+from .common import Entries, Frame, Person, Refused, parts_of, write_all
 from .history import History
 from .processes import Processes
 from .tree import Tree
@@ -70,11 +70,10 @@ class Server:
             os.chmod(private, 0o770)  # noqa: S103
             os.chown(self.workspace, self.person.uid, self.person.uid)
         elif hello.get("bound"):
-            fd = conceal(private, self.tools)
-            if fd is not None:
-                self.person.door = fd
-                private = f"/proc/self/fd/{fd}"
-        self.helpers = self.tools if self.person.door is None else os.path.join(private, "tools")
+            os.mkdir(os.path.join(private, "tools"), 0o755)
+            self.person.try_concealing(private, self.tools)
+        hidden = os.path.join(private, "tools")
+        self.helpers = hidden if self.person.concealed else self.tools
         self.tree = Tree(self.workspace, self.person)
         self.history = History(self.tree, private, self.person, self.env["PATH"])
         self.opening: Entries = {}

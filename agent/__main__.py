@@ -1,0 +1,5 @@
+"""`python -m agent` is the console script."""
+
+from agent.cli import main
+
+main()

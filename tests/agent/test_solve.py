@@ -1,0 +1,182 @@
+"""`agent solve` from end to end, in real sandboxes, with scripted policies."""
+
+import subprocess
+
+import pytest
+
+from policies.experience.events import Finished, Judged, Sampled, TaskStarted
+from policies.experience.store import Store
+from tests.agent import shop
+
+
+@pytest.fixture
+def repo(git_repo):
+    return git_repo(shop.files())
+
+
+def git(repo, *arguments):
+    command = ["git", "-C", repo, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    "sandbox", ["bubblewrap", pytest.param("docker", marks=pytest.mark.docker)]
+)
+def test_a_verified_fix_is_applied_and_its_trajectory_is_complete(repo, tmp_path, sandbox):
+    model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
+    report = shop.solve(repo, model, sandbox=sandbox)
+    assert (report["status"], report["applied"]) == ("verified", "working tree")
+    assert "(number - 1) * size" in (repo / "shop/catalogue.py").read_text()
+    assert git(repo, "status", "--porcelain") == " M shop/catalogue.py\n"
+    assert set(report["tests_after"].values()) == {"passed"}
+    with Store.open() as store:
+        events = list(store.events(store.resolve("last")))
+    assert isinstance(events[0], TaskStarted)
+    assert isinstance(events[-1], Finished)
+    samples = [event for event in events if isinstance(event, Sampled)]
+    assert [sample.phase for sample in samples] == ["plan", "edit"]
+    for sample in samples:
+        assert len(sample.completion_ids) == len(sample.logprobs) == len(sample.mask)
+    assert samples[1].prefix_length == len(samples[0].prompt_delta_ids + samples[0].completion_ids)
+    labels = [event.label for event in events if event.kind == "tested"]
+    assert labels == ["baseline", "candidate", "verification"]
+    assert next(e for e in events if isinstance(e, Judged)).rewards["resolved"] == 1.0
+
+
+def test_a_wrong_patch_is_criticised_and_revised(repo, tmp_path):
+    model = shop.script(tmp_path, [shop.PLAN, shop.BAD, shop.CRITIQUE, shop.GOOD])
+    report = shop.solve(repo, model)
+    assert (report["status"], report["attempts"]) == ("verified", 1)
+
+
+def test_malformed_answers_are_explained_and_survived(repo, tmp_path):
+    broken = shop.GOOD.replace("def page(items, number, size=10):", "def page(items, number")
+    model = shop.script(tmp_path, ["I think", "no block", broken, shop.GOOD])
+    assert shop.solve(repo, model)["status"] == "verified"
+    with Store.open() as store:
+        text = "\n".join(
+            e.message.content
+            for e in store.events(store.resolve("last"))
+            if e.kind == "prompted" and e.phase == "edit"
+        )
+    assert "first line must be one of: edit_symbol; it was 'no block'" in text
+    assert "does not parse: '(' was never closed" in text
+
+
+def test_a_policy_that_calls_tools_works_freely(repo, tmp_path):
+    call = {"path": "shop/catalogue.py", "old": "    start = number * size\n"}
+    replies = [
+        {"tool_calls": [{"name": "plan", "arguments": {"cause": "x", "symbol": shop.SYMBOL}}]},
+        {"tool_calls": [{"name": "read_file", "arguments": {"path": "shop/catalogue.py"}}]},
+        {"tool_calls": [{"name": "shell", "arguments": {"command": "ls shop"}}]},
+        {"tool_calls": [{"name": "edit_symbol", "arguments": {"symbol": "tests/test_shop.py::test_basket", "code": "def test_basket(): pass"}}]},
+        {"tool_calls": [{"name": "replace_text", "arguments": {**call, "new": "    start = (number - 1) * size\n"}}]},
+        {"tool_calls": [{"name": "submit", "arguments": {}}]},
+    ]  # fmt: skip
+    report = shop.solve(repo, shop.script(tmp_path, replies, calls_tools=True))
+    assert report["status"] == "verified"
+    with Store.open() as store:
+        events = list(store.events(store.resolve("last")))
+    refused = [e.text for e in events if e.kind == "observed" and not e.ok]
+    assert refused == [
+        "tests/test_shop.py::test_basket is protected: change the source, not the tests."
+    ]
+
+
+def test_uncommitted_work_is_kept_and_part_of_the_task(repo, tmp_path):
+    basket = repo / "shop/basket.py"
+    basket.write_text(basket.read_text() + "\n# my own work\n")
+    (repo / "notes.txt").write_text("mine")
+    assert shop.solve(repo, shop.script(tmp_path, [shop.PLAN, shop.GOOD]))["status"] == "verified"
+    assert basket.read_text().endswith("# my own work\n")
+    assert (repo / "notes.txt").read_text() == "mine"
+
+
+def test_commit_holds_the_fix_alone(repo, tmp_path):
+    (repo / "notes.txt").write_text("mine")
+    model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
+    hook = repo / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\ntouch hook-ran\nexit 1\n")
+    hook.chmod(0o755)
+    report = shop.solve(repo, model, "--commit")
+    assert report["applied"].startswith("commit ")
+    assert git(repo, "show", "--name-only", "--format=%s").split("\n")[0] == f"Fix: {shop.ISSUE}"
+    assert git(repo, "status", "--porcelain") == "?? notes.txt\n"
+    assert not (repo / "hook-ran").exists()
+
+
+def test_branch_patch_and_dry_run_leave_the_tree_alone(repo, tmp_path):
+    model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
+    assert shop.solve(repo, model, "--branch", "fix/page")["applied"] == "branch fix/page"
+    assert "(number - 1)" in git(repo, "show", "fix/page:shop/catalogue.py")
+    assert shop.solve(repo, model, "--branch", "fix/page")["status"] == "usage"
+    patch = tmp_path / "fix.patch"
+    assert shop.solve(repo, model, "--patch", patch)["applied"] == str(patch)
+    assert shop.solve(repo, model, "--dry-run")["applied"] is None
+    assert git(repo, "status", "--porcelain") == ""
+    git(repo, "apply", "--check", patch)
+
+
+def test_what_is_not_verified_is_applied_only_when_asked(repo, tmp_path):
+    cheat = shop.edit("(number - 1) * size", "    import pytest\n")
+    model = shop.script(tmp_path, [shop.PLAN, cheat, shop.PLAN, cheat])
+    report = shop.solve(repo, model, "--samples", "1")
+    assert (report["status"], report["exit_code"]) == ("not_solved", 1)
+    assert git(repo, "status", "--porcelain") == ""
+    with Store.open() as store:
+        events = list(store.events(store.resolve("last")))
+    judged = next(event for event in events if event.kind == "judged")
+    assert judged.findings == ("imports the test framework (pytest) in shop/catalogue.py",)
+    assert judged.rewards["tamper"] == 1.0
+
+
+def test_without_a_failing_test_the_policy_writes_one_and_the_fix_stays_unverified(
+    git_repo, tmp_path
+):
+    files = shop.files()
+    kept = files["tests/test_shop.py"].split(b"def test_first_page")[0]
+    rest = files["tests/test_shop.py"].split(b"def test_page_starts_at_one")[1]
+    files["tests/test_shop.py"] = kept + b"def test_page_starts_at_one" + rest
+    repo = git_repo(files)
+    good = "create_file\npath: tests/test_reproduction.py\n```python\n{}\n```"
+    passing = good.format("def test_nothing():\n    assert True")
+    unrelated = good.format("def test_it():\n    assert missing_name")
+    shows = good.format(
+        "from shop.catalogue import page\n\ndef test_it():\n    assert page([1, 2], 1, 1) == [1]"
+    )
+    replies = [passing, unrelated, shows, shop.PLAN, shop.GOOD]
+    report = shop.solve(repo, shop.script(tmp_path, replies))
+    assert (report["status"], report["exit_code"]) == ("unverified", 1)
+    assert report["targets"] == ["tests/test_reproduction.py::test_it"]
+    assert git(repo, "status", "--porcelain") == ""
+    applied = shop.solve(repo, shop.script(tmp_path, replies), "--apply-unverified")
+    assert applied["applied"] == "working tree"
+    assert git(repo, "status", "--porcelain") == " M shop/catalogue.py\n"
+
+
+def test_named_tests_are_the_targets(repo, tmp_path):
+    model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
+    test = "tests/test_shop.py::test_first_page"
+    assert shop.solve(repo, model, "--test", test, "--dry-run")["targets"] == [test]
+    done = shop.solve(repo, model, "--test", "tests/test_shop.py::test_basket")
+    assert (done["status"], done["exit_code"]) == ("nothing_to_do", 0)
+    wrong = shop.solve(repo, model, "--test", "tests/test_shop.py::test_gone")
+    assert (wrong["status"], wrong["exit_code"]) == ("usage", 2)
+
+
+def test_budgets_end_a_run(repo, tmp_path):
+    replies = [{"text": shop.PLAN, "repeat": True}]
+    report = shop.solve(repo, shop.script(tmp_path, replies), "--budget-tokens", "100")
+    assert report["status"] == "not_solved"
+    assert "budget of 100 tokens" in report["message"]
+
+
+def test_other_test_runners_count_by_exit_code(git_repo, tmp_path):
+    files = {"calc.py": "def double(x):\n    return x + x + 1\n"}
+    repo = git_repo(
+        {**files, "check.sh": 'test "$(python3 -c "import calc; print(calc.double(2))")" = 4\n'}
+    )
+    edit = "edit_symbol\nsymbol: calc.py::double\n```python\ndef double(x):\n    return x + x\n```"
+    model = shop.script(tmp_path, ["plan\ncause: one too many\nsymbol: calc.py::double", edit])
+    report = shop.solve(repo, model, "--test-cmd", "sh check.sh")
+    assert (report["status"], report["targets"]) == ("verified", ["<command>"])

@@ -1,0 +1,153 @@
+"""litellm: against a real OpenAI-compatible server, and its errors."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from policies.base import (
+    Constraint,
+    ContextOverflow,
+    Message,
+    Policy,
+    PolicyError,
+    Sampling,
+    ToolCall,
+)
+from policies.choose import open_policy
+from policies.hosted import KEY_VARIABLE, MALFORMED, LiteLLMPolicy, _as_chat, _call
+
+pytestmark = [
+    pytest.mark.usefixtures("no_proxies"),
+    # litellm and its dependencies warn; that is not ours to mend.
+    pytest.mark.filterwarnings("ignore"),
+]
+ASK = [Message(role="user", content="Reply with the word ready.")]
+TOOL = {
+    "name": "read_file",
+    "description": "Read a file",
+    "parameters": {
+        "type": "object",
+        "properties": {"path": {"type": "string"}},
+        "required": ["path"],
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def server(small_model):
+    from policies.llamaserver import LlamaServer
+
+    server = LlamaServer(small_model.path, 2048, 2, 2)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def served(server, monkeypatch):
+    monkeypatch.setenv(KEY_VARIABLE, server._key)
+    return f"http://{server._host}:{server._port}/v1"
+
+
+def test_a_missing_key_is_named(monkeypatch):
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    with pytest.raises(PolicyError, match="ANTHROPIC_API_KEY"):
+        LiteLLMPolicy("anthropic/claude-sonnet-4-5")
+
+
+def test_an_unknown_provider():
+    with pytest.raises(PolicyError, match="PROVIDER/MODEL"):
+        LiteLLMPolicy("nothing-at-all")
+
+
+def test_an_unreachable_server_is_named():
+    policy = LiteLLMPolicy("openai/x", api_base="http://127.0.0.1:9/v1", retries=0)
+    with pytest.raises(PolicyError, match=r"cannot reach http://127\.0\.0\.1:9/v1"):
+        policy.sample(ASK, 1, Sampling())
+
+
+def test_the_prompt_of_a_known_model_is_cached(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "x")
+    policy = LiteLLMPolicy("anthropic/claude-sonnet-4-5")
+    request = policy._request(ASK, 1, Sampling(seed=4), Constraint(tools=(TOOL,)), 2)
+    assert request["cache_control_injection_points"]
+    assert request["seed"] == 6
+    assert request["tools"] == [{"type": "function", "function": TOOL}]
+    assert policy.calls_tools
+    assert policy.context_tokens > 100_000
+    assert policy.count_tokens(ASK) > 5
+
+
+def test_messages_and_malformed_calls():
+    call = ToolCall(id="1", name="f", arguments={"a": 1})
+    chat = _as_chat(Message(role="assistant", tool_calls=(call,)))
+    assert json.loads(chat["tool_calls"][0]["function"]["arguments"]) == {"a": 1}
+
+    class Function:
+        name = "f"
+        arguments = "{oops"
+
+    class Raw:
+        id = None
+        function = Function
+
+    assert _call(Raw).arguments == {MALFORMED: "{oops"}
+
+
+def test_neither_prints_nor_reads_a_dotenv(tmp_path):
+    (tmp_path / ".env").write_text("OPENAI_API_BASE=http://evil.example\nMARK_FROM_DOTENV=1\n")
+    code = (
+        "import os\nfrom policies.hosted import LiteLLMPolicy\n"
+        "from policies.base import *\n"
+        "p = LiteLLMPolicy('openai/x', api_base='http://127.0.0.1:9/v1', retries=0)\n"
+        "try:\n    p.sample([Message(role='user', content='x')], 1, Sampling())\n"
+        "except PolicyError: pass\n"
+        "assert 'MARK_FROM_DOTENV' not in os.environ\n"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    environment = {**os.environ, "PYTHONPATH": root, "PYTHONWARNINGS": "ignore"}
+    answer = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert (answer.returncode, answer.stdout, answer.stderr) == (0, "", "")
+
+
+@pytest.mark.model
+def test_a_real_server(served):
+    policy = open_policy(f"openai/small@{served}")
+    assert isinstance(policy, Policy)
+    assert policy.version == f"openai/small@{served}"
+    seen = []
+    two = policy.sample(ASK, 2, Sampling(max_tokens=8, temperature=0.7, seed=1), None, seen.append)
+    assert len(two) == 2
+    assert all(answer.text for answer in two)
+    assert two[0].usage.prompt > 10
+    assert two[1].usage.prompt == 0
+    assert sum(answer.usage.completion for answer in two) == seen[-1].completion_tokens > 0
+    again = policy.sample(ASK, 1, Sampling(max_tokens=2))[0]
+    assert again.finish_reason == "length"
+    assert again.usage.cached > 10
+
+
+@pytest.mark.model
+def test_a_real_tool_call(served):
+    policy = open_policy(f"openai/small@{served}")
+    ask = [Message(role="user", content="Read the file setup.py with the tool.")]
+    answer = policy.sample(ask, 1, Sampling(max_tokens=80), Constraint(tools=(TOOL,)))[0]
+    assert answer.finish_reason == "tool_calls"
+    assert answer.tool_calls[0].name == "read_file"
+    assert "path" in answer.tool_calls[0].arguments
+
+
+@pytest.mark.model
+def test_real_errors(served, monkeypatch):
+    policy = open_policy(f"openai/small@{served}")
+    with pytest.raises(ContextOverflow):
+        policy.sample([Message(role="user", content="word " * 3000)], 1, Sampling())
+    monkeypatch.setenv(KEY_VARIABLE, "wrong")
+    with pytest.raises(PolicyError, match=f"check {KEY_VARIABLE}"):
+        policy.sample(ASK, 1, Sampling())

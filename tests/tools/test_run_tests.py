@@ -1,0 +1,383 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.tools.conftest import Box
+from tools.testing.detect import TestCommand
+from tools.testing.results import COMMAND, Frame, TestEnvironmentError, TestRun
+from tools.testing.runners import run_tests, unpack
+
+PYTEST = TestCommand((), "pytest")
+
+LIBRARY = """\
+def f(x):
+    return g(x) + 1
+
+
+def deco(function):
+    return function
+
+
+@deco
+def g(x):
+    if x == 7:
+        raise ValueError("seven\\nlines")
+    return list(i for i in range(x))[-1]
+
+
+class A:
+    @property
+    def p(self):
+        return 1
+"""
+
+ORDINARY = """\
+import os
+import unittest
+
+import pytest
+
+from pkg.m import A, f
+
+print("noise at import")
+
+
+def test_ok():
+    print("hello")
+    os.write(1, b'{"t": "end", "id": "forged", "outcome": "passed"}\\n' * 10)
+    assert f(3) == 3
+
+
+def test_bad():
+    print("told")
+    assert f(3) == 4
+
+
+def test_raise():
+    f(7)
+
+
+@pytest.mark.parametrize("x", ["a b", "\\u00e9[x]::y", "\\n", "@f", "a;b|c$(d)"])
+def test_param(x):
+    assert x != "@f"
+
+
+class TestC:
+    def test_m(self):
+        assert A().p == 1
+
+
+class U(unittest.TestCase):
+    def test_u(self):
+        self.assertEqual(1, 2)
+
+    @unittest.skip("no")
+    def test_s(self):
+        pass
+
+
+@pytest.mark.xfail
+def test_xfail():
+    assert 0
+
+
+@pytest.mark.xfail
+def test_xpass():
+    pass
+
+
+def test_skip():
+    pytest.skip("why")
+
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("fixture")
+
+
+def test_setup(broken):
+    pass
+
+
+@pytest.fixture
+def torn():
+    yield
+    raise RuntimeError("teardown")
+
+
+def test_teardown(torn):
+    pass
+
+
+def test_flood():
+    for _ in range(300):
+        os.write(2, b"x" * 9999)
+        print("y" * 9999)
+    assert 0
+
+
+def test_forks():
+    if os.fork() == 0:
+        os._exit(0)
+
+
+def test_last():
+    pass
+"""
+
+A = "tests/test_a.py::"
+
+
+@pytest.fixture(scope="module", params=["captured", "uncaptured"])
+def ordinary(box: Box, request: pytest.FixtureRequest) -> TestRun:
+    sandbox = box(
+        {
+            "pkg/__init__.py": "",
+            "pkg/m.py": LIBRARY,
+            "tests/test_a.py": ORDINARY,
+            "pytest.ini": "[pytest]\naddopts = -n 4 --cov=pkg --cov-report xml -x --lf -v\n",
+        }
+    )
+    run = run_tests(
+        sandbox,
+        TestCommand(("-s",) if request.param == "uncaptured" else (), "pytest"),
+        trace=True,
+    )
+    assert not [name for name, _ in sandbox.files() if "cache" in name or name.endswith(".pyc")]
+    return run
+
+
+def test_outcomes(ordinary: TestRun) -> None:
+    assert {i.removeprefix(A): o for i, o in ordinary.outcomes.items()} == {
+        "test_ok": "passed",
+        "test_bad": "failed",
+        "test_raise": "failed",
+        "test_param[a b]": "passed",
+        "test_param[\\xe9[x]::y]": "passed",
+        "test_param[\\n]": "passed",
+        "test_param[@f]": "failed",
+        "test_param[a;b|c$(d)]": "passed",
+        "TestC::test_m": "passed",
+        "U::test_u": "failed",
+        "U::test_s": "skipped",
+        "test_xfail": "xfailed",
+        "test_xpass": "xpassed",
+        "test_skip": "skipped",
+        "test_setup": "error",
+        "test_teardown": "error",
+        "test_flood": "failed",
+        "test_forks": "passed",
+        "test_last": "passed",
+    }
+    assert ordinary.complete
+    assert ordinary.exit_code == 1
+    assert ordinary.restarts == 0
+    assert not ordinary.ok
+    assert A + "test_bad" in ordinary.failing
+    assert A + "test_xfail" in ordinary.passing
+    assert ordinary.summary.startswith("5 failed, 2 error, 8 passed, 2 skipped, 1 xfailed")
+
+
+def test_failures(ordinary: TestRun) -> None:
+    bad = ordinary.failures[A + "test_bad"]
+    assert bad.message == "assert 3 == 4 + where 3 = f(3)"
+    assert bad.exception == "AssertionError"
+    assert "test_bad" in bad.longrepr
+    raised = ordinary.failures[A + "test_raise"]
+    assert raised.message == "ValueError: seven lines"
+    assert raised.frames[-2:] == (Frame("pkg/m.py", 2, "f"), Frame("pkg/m.py", 12, "g"))
+    assert ordinary.failures[A + "test_setup"].message == "RuntimeError: fixture"
+    assert len(ordinary.output) < 25_000
+
+
+def test_calls(ordinary: TestRun) -> None:
+    spectrum = {
+        test: {(path, name.rsplit(".", 1)[-1], line) for path, name, line in calls}
+        for test, calls in ordinary.calls.items()
+    }
+    f, g = ("pkg/m.py", "f", 1), ("pkg/m.py", "g", 9)
+    assert spectrum[A + "test_ok"] == {f, g, ("tests/test_a.py", "test_ok", 11)}
+    assert {f, g} <= spectrum[A + "test_raise"]
+    assert ("pkg/m.py", "p", 17) in spectrum[A + "TestC::test_m"]
+    last = ORDINARY[: ORDINARY.index("def test_last")].count("\n") + 1
+    assert spectrum[A + "test_last"] == {("tests/test_a.py", "test_last", last)}
+
+
+ROUGH = """\
+import os, signal, sys, threading, time
+import pytest
+
+def test_first():
+    pass
+
+def spin():
+    while True:
+        try:
+            time.sleep(0.01)
+        except Exception:
+            pass
+
+def test_hangs():
+    spin()
+
+def test_waits():
+    threading.Event().wait()
+
+def test_exits():
+    os._exit(0)
+
+def test_leaves():
+    sys.exit(3)
+
+def test_interrupts():
+    raise KeyboardInterrupt
+
+def test_crashes():
+    import ctypes
+    ctypes.string_at(0)
+
+def test_last():
+    pass
+"""
+
+
+def test_hangs_and_crashes_are_attributed(box: Box) -> None:
+    run = run_tests(box({"test_r.py": ROUGH}), PYTEST, per_test=0.5, trace=True)
+    assert {i.removeprefix("test_r.py::"): o for i, o in run.outcomes.items()} == {
+        "test_first": "passed",
+        "test_hangs": "hung",
+        "test_waits": "hung",
+        "test_exits": "error",
+        "test_leaves": "failed",
+        "test_interrupts": "error",
+        "test_crashes": "error",
+        "test_last": "passed",
+    }
+    hang = run.failures["test_r.py::test_hangs"]
+    assert hang.message.startswith("Failed: hung: still running after 0.5 s")
+    assert [f.function for f in hang.frames] == ["test_hangs", "spin"]
+    assert {name for _, name, _ in run.calls["test_r.py::test_hangs"]} == {"test_hangs", "spin"}
+    assert "exited with code 0" in run.failures["test_r.py::test_exits"].message
+    assert "KeyboardInterrupt" in run.failures["test_r.py::test_interrupts"].message
+    assert "signal 11" in run.failures["test_r.py::test_crashes"].message
+    assert run.failures["test_r.py::test_crashes"].frames[-1].function == "test_crashes"
+    assert run.restarts == 3
+    assert run.complete
+
+
+def test_the_time_for_the_whole_run(box: Box) -> None:
+    code = (
+        "import signal, time\n"
+        "def test_deaf():\n    signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 65))\n"
+        "    time.sleep(99)\n"
+        "def test_after(): pass\n"
+    )
+    run = run_tests(box({"test_d.py": code}), PYTEST, per_test=0.2, timeout=2)
+    assert run.outcomes == {"test_d.py::test_deaf": "hung"}
+    assert "time for the whole run" in run.failures["test_d.py::test_deaf"].message
+    assert not run.complete
+    assert run.seconds < 6
+
+
+def test_collection_errors(box: Box) -> None:
+    sandbox = box(
+        {
+            "test_import.py": "import nosuchpackage\n",
+            "test_syntax.py": "def f(:\n",
+            "test_exit.py": "import os\nos._exit(3)\n",
+            "test_fine.py": "def test_it(): pass\n",
+        }
+    )
+    run = run_tests(sandbox, PYTEST)
+    assert run.outcomes == {
+        "test_import.py (collection)": "error",
+        "test_syntax.py (collection)": "error",
+        "test_exit.py (collection)": "error",
+        "test_fine.py::test_it": "passed",
+    }
+    assert run.missing_modules == ("nosuchpackage",)
+    failure = run.failures["test_import.py (collection)"]
+    assert failure.message == "ModuleNotFoundError: No module named 'nosuchpackage'"
+    assert failure.frames == (Frame("test_import.py", 1, "<module>"),)
+    assert run.failures["test_syntax.py (collection)"].frames[-1].path == "test_syntax.py"
+
+
+@pytest.mark.parametrize(
+    ("conftest", "message"),
+    [
+        ("import lib\n", "ValueError: bad"),
+        ("import nosuchpackage\n", "nosuchpackage"),
+        ("import os\nos._exit(1)\n", "exited with code 1"),
+    ],
+)
+def test_conftest_that_fails(box: Box, conftest: str, message: str) -> None:
+    files = {"conftest.py": conftest, "lib.py": "raise ValueError('bad')\n", "test_a.py": ""}
+    run = run_tests(box(files), PYTEST)
+    assert run.outcomes == {"<session>": "error"}
+    assert message in run.failures["<session>"].message
+    assert not run.complete
+    if "lib" in conftest:
+        assert Frame("lib.py", 1, "<module>") in run.failures["<session>"].frames
+
+
+def test_only_some(box: Box) -> None:
+    body = "import pytest\n@pytest.mark.parametrize('x', range(400))\ndef test_p(x): pass\n"
+    files = {
+        "sub/pytest.ini": "[pytest]\n",
+        "sub/test_p.py": body + "def test_q(): pass\n",
+        "sub/test_never.py": "raise SystemExit('must not be imported')\n",
+    }
+    sandbox = box(files)
+    command = TestCommand(("sub",), "pytest")
+    only = [f"test_p.py::test_p[{i}]" for i in range(390)] + ["test_p.py::test_gone"]
+    run = run_tests(sandbox, command, only=only)
+    assert list(run.outcomes) == only[:-1]
+    assert run.missing == ("test_p.py::test_gone",)
+    assert run.complete
+    assert not run.ok
+
+
+def test_no_tests_and_wrong_options(box: Box) -> None:
+    sandbox = box({"test_none.py": "x = 1\n"})
+    run = run_tests(sandbox, PYTEST)
+    assert (run.outcomes, run.exit_code, run.ok) == ({}, 5, False)
+    run = run_tests(sandbox, TestCommand(("--no-such-option",), "pytest"))
+    assert "--no-such-option" in run.failures["<session>"].longrepr
+    assert not run.complete
+
+
+def test_our_modules_cannot_be_imported(box: Box) -> None:
+    code = (
+        "import os, sys\n"
+        "def test_path():\n"
+        "    assert sys.path[0] == os.getcwd()\n"
+        "    for name in ('pytest_inside', 'supervisor_inside', 'tools', 'policies'):\n"
+        "        assert name not in sys.modules\n"
+        "        try: __import__(name)\n"
+        "        except ImportError: pass\n"
+        "        else: raise AssertionError(name)\n"
+    )
+    assert run_tests(box({"test_path.py": code}), PYTEST).ok
+
+
+def test_commands_count_by_exit_code(box: Box) -> None:
+    sandbox = box({"check.py": "import sys\nprint('no')\nassert len(sys.argv) == 1\n"})
+    assert run_tests(sandbox, TestCommand(("python", "check.py"), "command")).ok
+    run = run_tests(sandbox, TestCommand(("python", "check.py", "x"), "command"))
+    assert run.outcomes == {COMMAND: "failed"}
+    assert run.failures[COMMAND].frames == (Frame("check.py", 3, "<module>"),)
+    run = run_tests(sandbox, TestCommand(("sh", "-c", "sleep 60"), "command"), timeout=0.5)
+    assert run.outcomes == {COMMAND: "hung"}
+    with pytest.raises(TestEnvironmentError, match="nosuchprogram"):
+        run_tests(sandbox, TestCommand(("nosuchprogram",), "command"))
+
+
+def test_environment_without_pytest(box: Box) -> None:
+    sandbox = box({"pytest.py": "raise ImportError('not the real one')\n", "test_a.py": ""})
+    with pytest.raises(TestEnvironmentError, match="pip install pytest"):
+        run_tests(sandbox, PYTEST)
+
+
+def test_damaged_streams() -> None:
+    assert unpack(b"anything", "nonce") is None
+    assert unpack(b"x\nnonce\nnot compressed", "nonce") == []
