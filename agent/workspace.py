@@ -65,6 +65,8 @@ def make_workspace(
         raise UsageError(
             "no tests were found", "Name the command with --test-cmd, for example 'pytest -q'."
         ) from error
+    if any(path.startswith("src/") and path.endswith(".py") for path in contents):
+        command = dataclasses.replace(command, env=(("PYTHONPATH", "src"), *command.env))
     image = settings.image
     if settings.sandbox == "docker" and image is None:
         from tools.sandbox.prepare import prepare_image

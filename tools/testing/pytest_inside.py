@@ -214,15 +214,15 @@ class Reporter:
             self.emit("end", id=name, outcome="hung" if hung else "error", seconds=0, **detail)
 
     def pytest_collection_modifyitems(self, session: Any, config: Any, items: list[Any]) -> None:
-        keep = [
-            i
-            for i in items
-            if i.nodeid not in self.done and (self.only is None or i.nodeid in self.only)
-        ]
+        keep = [i for i in items if i.nodeid not in self.done and self.asked_for(i.nodeid)]
         if len(keep) < len(items):
             chosen = {id(i) for i in keep}
             config.hook.pytest_deselected(items=[i for i in items if id(i) not in chosen])
             items[:] = keep
+
+    def asked_for(self, test: str) -> bool:
+        """Whether a test is wanted by its id, or with its whole file."""
+        return self.only is None or test in self.only or test.split("::", 1)[0] in self.only
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.armed = False

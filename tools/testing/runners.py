@@ -44,7 +44,7 @@ def run_tests(
     per_test: float = PER_TEST,
     trace: bool = False,
 ) -> TestRun:
-    """Run the tests; with `only`, those ids alone (pytest).
+    """Run the tests; with `only`, those ids (or files) alone (pytest).
 
     A pytest test that takes longer than `per_test` seconds is interrupted and counts as hung; a
     crash counts against the test that ran, and the others still run. With `trace` the functions
@@ -283,10 +283,14 @@ class _Reader:
             output=self.output,
             durations=self.durations,
             calls=self.calls,
-            missing=tuple(test for test in self.only if test not in self.outcomes),
+            missing=tuple(test for test in self.only if not self.ran(test)),
             missing_modules=tuple(self.modules),
             restarts=self.crashes,
         )
+
+    def ran(self, asked: str) -> bool:
+        """Whether a test, or any of a file, has an outcome."""
+        return asked in self.outcomes or any(t.startswith(f"{asked}::") for t in self.outcomes)
 
     def session_error(self, exit_code: int) -> None:
         """pytest gave up before it ran a test: a conftest that fails, options it rejects."""
