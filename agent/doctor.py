@@ -84,9 +84,8 @@ def _store() -> Iterator[Check]:
 
 
 def _sandboxes(settings: Settings) -> Iterator[Check]:
-    from tools.sandbox.choose import available, open_sandbox
-
     from tools.sandbox.base import File, SandboxError, Spec
+    from tools.sandbox.choose import available, open_sandbox
 
     reasons = available()
     for name in ("docker", "bubblewrap"):
@@ -107,10 +106,9 @@ def _sandboxes(settings: Settings) -> Iterator[Check]:
 
 
 def _model(settings: Settings) -> Iterator[Check]:
+    from policies.base import Message, PolicyError, Sampling
     from policies.choose import open_policy
     from policies.hub.store import list_models
-
-    from policies.base import Message, PolicyError, Sampling
 
     known = {model.name: model for model in list_models()}
     if settings.model in known and not known[settings.model].present:

@@ -17,6 +17,8 @@ from tools.testing.detect import NoTestsError, TestCommand, detect
 from tools.testing.results import COLLECTION, TestRun
 from tools.testing.runners import run_tests
 
+PER_TEST_SECONDS = 20.0
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -48,7 +50,14 @@ class Workspace:
     def test(self, sandbox: Sandbox, only: tuple[str, ...] = (), *, trace: bool = False) -> TestRun:
         """Run the tests (all, or those of the given ids) in an open sandbox."""
         ids = tuple(dict.fromkeys(test.removesuffix(COLLECTION) for test in only))
-        return run_tests(sandbox, self.command, only=ids, timeout=self.test_timeout, trace=trace)
+        return run_tests(
+            sandbox,
+            self.command,
+            only=ids,
+            timeout=self.test_timeout,
+            per_test=min(PER_TEST_SECONDS, self.test_timeout / 4),
+            trace=trace,
+        )
 
 
 def make_workspace(

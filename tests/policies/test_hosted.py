@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from policies import hosted
 from policies.base import (
     Constraint,
     ContextOverflow,
@@ -96,6 +97,15 @@ def test_messages_and_malformed_calls():
         function = Function
 
     assert _call(Raw).arguments == {MALFORMED: "{oops"}
+
+
+def test_failures_that_pass_are_asked_again(monkeypatch):
+    policy = LiteLLMPolicy("openai/x", api_base="http://127.0.0.1:9/v1", retries=2)
+    pauses = []
+    monkeypatch.setattr(hosted.time, "sleep", pauses.append)
+    with pytest.raises(PolicyError, match="cannot reach"):
+        policy.sample(ASK, 1, Sampling())
+    assert pauses == [1.0, 2.0]
 
 
 def test_neither_prints_nor_reads_a_dotenv(tmp_path):

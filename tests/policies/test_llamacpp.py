@@ -145,7 +145,7 @@ def test_an_interrupt_cancels(policy):
 
 
 def test_an_adapter_is_switched_and_its_cache_is_its_own(small_model, tmp_path):
-    adapter = write_adapter(tmp_path / "a.gguf", WIDTH)
+    adapter = write_adapter(tmp_path / "a.gguf", WIDTH, scale=1.0)
     with LlamaCppPolicy(small_model, context_tokens=512, parallel=2, adapter=adapter) as policy:
         other = [Message(role="user", content="Name the seas of the world, please.")]
 
@@ -159,7 +159,7 @@ def test_an_adapter_is_switched_and_its_cache_is_its_own(small_model, tmp_path):
         score(other, 0.0)
         version, off = score(ASK, 0.0)
         assert "+adapter:" not in version
-        assert abs(on - off) > 0.2
+        assert abs(on - off) > 0.4
         score(other, 1.0)
         assert score(ASK, 1.0)[1] == pytest.approx(on, abs=0.15)
         assert score(ASK, 0.0)[1] == pytest.approx(off, abs=0.15)

@@ -57,14 +57,14 @@ def test_writing_keeps_the_mode(sandbox: Sandbox) -> None:
     assert sandbox.run(["src/run.sh"]).stdout == b"other\n"
 
 
-@pytest.mark.parametrize("path", [*OUTSIDE, ".git/config", "src/.git/x"])
-def test_paths_outside_are_refused(sandbox: Sandbox, path: str) -> None:
-    with pytest.raises(PathError):
-        sandbox.read(path)
-    with pytest.raises(PathError):
-        sandbox.write(path, b"x")
-    with pytest.raises(PathError):
-        sandbox.remove(path)
+def test_paths_outside_are_refused(sandbox: Sandbox) -> None:
+    for path in [*OUTSIDE, ".git/config", "src/.git/x"]:
+        with pytest.raises(PathError):
+            sandbox.read(path)
+        with pytest.raises(PathError):
+            sandbox.write(path, b"x")
+        with pytest.raises(PathError):
+            sandbox.remove(path)
 
 
 def test_links_do_not_lead_out(sandbox: Sandbox) -> None:

@@ -222,7 +222,9 @@ class Session:
         """Run one command in the workspace; see `Sandbox`. A signal N ends it with 128 + N."""
         if not argv or any("\0" in word for word in argv):
             raise SandboxError("a command needs a program name, and no NUL in its words")
-        wall = min(timeout or self.limits.wall_seconds, self.limits.wall_seconds)
+        wall = (
+            self.limits.wall_seconds if timeout is None else min(timeout, self.limits.wall_seconds)
+        )
         head = {
             "op": "run",
             "argv": list(argv),

@@ -229,8 +229,11 @@ def serve() -> NoReturn:
                     break
             except Refused as refusal:
                 reply = {"error": refusal.kind, "message": str(refusal)}, b""
-            except (OSError, ValueError, MemoryError) as error:
-                reply = {"error": "sandbox", "message": "{}: {}".format(head.get("op"), error)}, b""
+            except EOFError:
+                raise
+            except Exception as error:
+                message = f"{head.get('op', 'opening')}: {type(error).__name__}: {error}"
+                reply = {"error": "sandbox", "message": message}, b""
             send(sink, *reply)
     except (EOFError, OSError):
         pass
