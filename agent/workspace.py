@@ -82,6 +82,7 @@ def make_workspace(
 
         image = prepare_image(capture.files, "apprentice-sandbox", on_line)
     spec = Spec(
+        root=str(capture.root),
         environment=_environment(capture.root, settings.environment),
         image=image,
         limits=Limits(wall_seconds=settings.test_timeout),

@@ -184,6 +184,8 @@ class LiteLLMPolicy:
             request["seed"] = sampling.seed + drawn
         if constraint is not None and constraint.tools:
             request["tools"] = [_as_tool(tool) for tool in constraint.tools]
+            # Else litellm looks for tools of MCP servers, with a package that it does not bring.
+            request["_skip_mcp_handler"] = True
         if self._base is not None:
             request["api_base"] = self._base
             request["api_key"] = os.environ.get(KEY_VARIABLE) or "none"

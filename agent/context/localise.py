@@ -32,6 +32,13 @@ def localise(
 
     `run` may carry calls (a traced run); without them frames and names alone decide.
     """
+    eligible = {
+        symbol.id: symbol
+        for symbol in codemap
+        if symbol.kind != "class"
+        and symbol.qualname != MODULE
+        and not is_protected(symbol.path, protected)
+    }
     scores: defaultdict[str, float] = defaultdict(float)
     for name, score in _ochiai(codemap, run, targets).items():
         scores[name] += score
@@ -41,21 +48,16 @@ def localise(
             symbol = codemap.at(frame.path, frame.line)
             if symbol is not None:
                 scores[symbol.id] += FRAME_WEIGHT / ((depth + 1) * len(targets))
-    words = Counter(_WORD.findall(issue + " " + " ".join(targets)))
-    for symbol in codemap.symbols.values():
+    words = set(_WORD.findall(issue + " " + " ".join(targets)))
+    for name, symbol in eligible.items():
         if symbol.name in words:
-            scores[symbol.id] += NAME_WEIGHT
-    if not scores:
-        for symbol in codemap.symbols.values():
-            scores[symbol.id] += USE_WEIGHT * math.log1p(codemap.references(symbol.name))
-    ranked = [
-        (name, round(score, 4))
-        for name, score in scores.items()
-        if name in codemap.symbols
-        and codemap.symbols[name].kind != "class"
-        and codemap.symbols[name].qualname != MODULE
-        and not is_protected(codemap.symbols[name].path, protected)
-    ]
+            scores[name] += NAME_WEIGHT
+    ranked = [(name, round(score, 4)) for name, score in scores.items() if name in eligible]
+    if not ranked:
+        ranked = [
+            (name, round(USE_WEIGHT * math.log1p(codemap.references(symbol.name)), 4))
+            for name, symbol in eligible.items()
+        ]
     return sorted(ranked, key=lambda item: (-item[1], item[0]))
 
 

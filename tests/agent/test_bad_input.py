@@ -266,6 +266,7 @@ def test_ctrl_c_ends_a_run_cleanly(git_repo, good, sandbox):
 @pytest.mark.parametrize("sandbox", ["bubblewrap", DOCKER])
 def test_kill_leaves_nothing_running_and_the_trajectory_readable(git_repo, good, sandbox):
     run, repo = start_slow(git_repo, good, sandbox, 92_000 + len(sandbox))
+    assert sandbox != "docker" or containers(run.pid)
     run.kill()
     run.communicate(timeout=10)
     wait_for(lambda: not sleeping(92_000 + len(sandbox)), 5)
@@ -281,9 +282,10 @@ def test_kill_leaves_nothing_running_and_the_trajectory_readable(git_repo, good,
 
 
 def containers(pid):
-    """Containers that a client process left behind."""
-    ask = ["docker", "ps", "-q", "--filter", f"label=apprentice.pid={pid}"]
-    return subprocess.run(ask, check=True, capture_output=True).stdout
+    """Containers of a client process."""
+    ask = ["docker", "ps", "-a", "--format", '{{.Label "apprentice.client"}}']
+    clients = subprocess.run(ask, check=True, capture_output=True, text=True).stdout
+    return [line for line in clients.splitlines() if line.split()[:1] == [str(pid)]]
 
 
 def test_two_runs_at_once_in_one_repository(git_repo, good):

@@ -64,15 +64,21 @@ def test_malformed_answers_are_explained_and_survived(repo, tmp_path):
 
 
 def test_a_policy_that_calls_tools_works_freely(repo, tmp_path):
-    call = {"path": "shop/catalogue.py", "old": "    start = number * size\n"}
-    replies = [
-        {"tool_calls": [{"name": "plan", "arguments": {"cause": "x", "symbol": shop.SYMBOL}}]},
-        {"tool_calls": [{"name": "read_file", "arguments": {"path": "shop/catalogue.py"}}]},
-        {"tool_calls": [{"name": "shell", "arguments": {"command": "ls shop"}}]},
-        {"tool_calls": [{"name": "edit_symbol", "arguments": {"symbol": "tests/test_shop.py::test_basket", "code": "def test_basket(): pass"}}]},
-        {"tool_calls": [{"name": "replace_text", "arguments": {**call, "new": "    start = (number - 1) * size\n"}}]},
-        {"tool_calls": [{"name": "submit", "arguments": {}}]},
-    ]  # fmt: skip
+    weaker = {"symbol": "tests/test_shop.py::test_basket", "code": "def test_basket(): pass"}
+    better = {
+        "path": "shop/catalogue.py",
+        "old": "    start = number * size\n",
+        "new": "    start = (number - 1) * size\n",
+    }
+    calls = [
+        ("plan", {"cause": "x", "symbol": shop.SYMBOL}),
+        ("read_file", {"path": "shop/catalogue.py"}),
+        ("shell", {"command": "ls shop"}),
+        ("edit_symbol", weaker),
+        ("replace_text", better),
+        ("submit", {}),
+    ]
+    replies = [{"tool_calls": [{"name": n, "arguments": arguments}]} for n, arguments in calls]
     report = shop.solve(repo, shop.script(tmp_path, replies, calls_tools=True))
     assert report["status"] == "verified"
     with Store.open() as store:
