@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from policies.base import Completion, Constraint
+from policies.base import MALFORMED, Completion, Constraint
 from tools.base import Tool
 
 Choices = Mapping[str, Sequence[str]]
@@ -83,6 +83,11 @@ def parse(completion: Completion, tools: Sequence[Tool[Any]]) -> list[Action]:
             if call.name not in known:
                 raise FormatError(
                     f"there is no tool {call.name!r} here; use one of: {', '.join(sorted(known))}"
+                )
+            if MALFORMED in call.arguments:
+                raise FormatError(
+                    f"{call.name}: the arguments are no JSON object: "
+                    f"{str(call.arguments[MALFORMED])[:80]!r}"
                 )
         return [Action(c.name, c.arguments, c.id) for c in completion.tool_calls]
     if completion.finish_reason == "length":

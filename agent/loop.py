@@ -29,7 +29,7 @@ from tools.shell import SHELL
 from tools.testing.results import TestRun
 
 FREE_TOOLS = (READ_FILE, SEARCH, LIST_FILES, EDIT_SYMBOL, REPLACE_TEXT, CREATE_FILE, SHELL, SUBMIT)
-MISTAKES_PER_ROUND = 2
+MISTAKES_PER_ROUND = 1
 PLAN_TOKENS = 160
 DIFF_CHARACTERS = 2000
 
@@ -68,15 +68,17 @@ class Loop:
         for self.round in range(self.settings.rounds):
             self.edit(symbol)
             diff = self.sandbox.diff(base)
+            if not diff:
+                return self.end("nothing was changed")
+            if diff in diffs:
+                return self.end("stuck: the same patch again")
             diffs.append(diff)
             run = self.test(diff)
-            if diff and self.solved(run):
+            if self.solved(run):
                 return self.end("solved", diff)
-            if diffs.count(diff) > 1:
-                return self.end("stuck: the same patch again")
             if self.round + 1 == self.settings.rounds:
                 break
-            kept = bool(diff) and (self.policy.calls_tools or self.score(run) > best_score)
+            kept = self.policy.calls_tools or self.score(run) > best_score
             if kept:
                 best, best_score = self.sandbox.snapshot(), self.score(run)
             else:

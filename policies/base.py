@@ -18,6 +18,10 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+MALFORMED = "__malformed__"
+"""The only key of a tool call's arguments that were no JSON object; its value is their text."""
+
+
 class PolicyError(Exception):
     """A policy cannot be built or cannot answer. The message says what to do next."""
 

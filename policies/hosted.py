@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from policies.base import (
+    MALFORMED,
     Completion,
     Constraint,
     ContextOverflow,
@@ -24,8 +25,6 @@ from policies.base import (
 
 DEFAULT_CONTEXT = 32_768
 KEY_VARIABLE = "APPRENTICE_API_KEY"
-MALFORMED = "__malformed__"
-"""Key of `ToolCall.arguments` for arguments that are no JSON object: the text as it came."""
 
 _OVERFLOW = re.compile(r"context[ _-]?(size|length|window)", re.IGNORECASE)
 _MAX_PAUSE = 30.0

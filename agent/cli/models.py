@@ -69,3 +69,15 @@ def add(
 
         model = register(source, name)
         print(f"{model.name} is added; use it with --model {model.name}", file=sys.stderr)
+
+
+@app.command("remove")
+def remove(
+    name: Annotated[str, typer.Argument(help="A model that was added, or fetched.")],
+) -> None:
+    """Forget an added model, or delete fetched weights. A file that you added stays."""
+    with reported():
+        from policies.hub.store import remove as forget
+
+        deleted = forget(name)
+        print(f"deleted {deleted}" if deleted else f"{name} is forgotten", file=sys.stderr)

@@ -51,7 +51,9 @@ def test_a_wrong_patch_is_criticised_and_revised(repo, tmp_path):
 
 def test_malformed_answers_are_explained_and_survived(repo, tmp_path):
     broken = shop.GOOD.replace("def page(items, number, size=10):", "def page(items, number")
-    model = shop.script(tmp_path, ["I think", "no block", broken, shop.GOOD])
+    model = shop.script(
+        tmp_path, ["I think", "no block", shop.BAD, shop.CRITIQUE, broken, shop.GOOD]
+    )
     assert shop.solve(repo, model)["status"] == "verified"
     with Store.open() as store:
         text = "\n".join(

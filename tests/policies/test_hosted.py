@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import json
 import os
 import subprocess
 import sys
+import threading
+from typing import Any, ClassVar
 
 import pytest
 
@@ -108,6 +111,70 @@ def test_failures_that_pass_are_asked_again(monkeypatch):
     assert pauses == [1.0, 2.0]
 
 
+class Provider(http.server.BaseHTTPRequestHandler):
+    """Answers one choice whatever `n` is: a tool call."""
+
+    requests: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.requests.append(body)
+        function = {"name": "read_file", "arguments": '{"path": "setup.py"}'}
+        call = {"id": "c1", "type": "function", "function": function}
+        message = {"role": "assistant", "content": None, "tool_calls": [call]}
+        answer = {
+            "id": "x",
+            "object": "chat.completion",
+            "created": 1,
+            "model": "m",
+            "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}],
+            "usage": {
+                "prompt_tokens": 50,
+                "completion_tokens": 9,
+                "total_tokens": 59,
+                "prompt_tokens_details": {"cached_tokens": 32},
+            },
+        }
+        raw = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_tool_calls_and_a_server_that_ignores_n(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "must-not-be-sent")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        policy = LiteLLMPolicy("openai/m", api_base=f"http://127.0.0.1:{server.server_port}/v1")
+        call = ToolCall(id="c0", name="read_file", arguments={"path": "x"})
+        ask = [
+            *ASK,
+            Message(role="assistant", tool_calls=(call,)),
+            Message(role="tool", tool_call_id="c0", content="text"),
+        ]
+        sampling = Sampling(seed=3, stop=("X",))
+        two = policy.sample(ask, 2, sampling, Constraint(tools=(TOOL,)))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert [answer.tool_calls[0].arguments for answer in two] == [{"path": "setup.py"}] * 2
+    assert two[0].finish_reason == "tool_calls"
+    assert (two[0].usage.prompt, two[0].usage.cached, two[0].usage.completion) == (50, 32, 9)
+    first, second = Provider.requests
+    assert (first["n"], first["seed"], second["seed"]) == (2, 3, 4)
+    assert first["tools"][0]["function"]["name"] == "read_file"
+    assert first["messages"][2] == {"role": "tool", "tool_call_id": "c0", "content": "text"}
+    assert first["stop"] == ["X"]
+
+
 def test_neither_prints_nor_reads_a_dotenv(tmp_path):
     (tmp_path / ".env").write_text("OPENAI_API_BASE=http://evil.example\nMARK_FROM_DOTENV=1\n")
     code = (
@@ -144,13 +211,12 @@ def test_a_real_server(served):
 
 
 @pytest.mark.model
-def test_a_real_tool_call(served):
+def test_a_real_server_takes_tools(served):
+    """The small model may or may not call the tool; the request and its answer are real."""
     policy = open_policy(f"openai/small@{served}")
     ask = [Message(role="user", content="Read the file setup.py with the tool.")]
-    answer = policy.sample(ask, 1, Sampling(max_tokens=80), Constraint(tools=(TOOL,)))[0]
-    assert answer.finish_reason == "tool_calls"
-    assert answer.tool_calls[0].name == "read_file"
-    assert "path" in answer.tool_calls[0].arguments
+    answer = policy.sample(ask, 1, Sampling(max_tokens=60), Constraint(tools=(TOOL,)))[0]
+    assert answer.text or answer.tool_calls[0].name == "read_file"
 
 
 @pytest.mark.model
