@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from agent.config import Settings
 from agent.context.brief import Brief
+from agent.infill import Infill
 from agent.loop import Loop
 from agent.session import Session
 from agent.status import BudgetSpent
@@ -49,24 +51,25 @@ def attempt_all(
     base = sandbox.snapshot()
     for number in range(settings.samples):
         sandbox.restore(base)
-        loop = Loop(
-            session=session,
-            policy=policy,
-            sandbox=sandbox,
-            workspace=workspace,
-            brief=brief,
-            targets=verifier.targets,
-            passing=verifier.baseline.passing,
-            settings=settings,
-            budget=budget,
-            number=number,
-            temperature=temperature(settings, number),
-            seen=seen,
-        )
+        shared = {
+            "session": session,
+            "policy": policy,
+            "sandbox": sandbox,
+            "workspace": workspace,
+            "brief": brief,
+            "targets": verifier.targets,
+            "passing": verifier.baseline.passing,
+            "settings": settings,
+            "budget": budget,
+            "number": number,
+            "temperature": temperature(settings, number),
+            "seen": seen,
+        }
+        attempt = _kind(policy, brief, number, shared)
         try:
-            diff = loop.run()
+            diff = attempt.run()
         except BudgetSpent as spent:
-            session.emit(AttemptEnded(reason=str(spent), attempt=number, round=loop.round))
+            session.emit(AttemptEnded(reason=str(spent), attempt=number, round=attempt.round))
             return Attempts(select(verdicts), number + 1, str(spent))
         if diff is None or diff in judged:
             continue
@@ -76,6 +79,15 @@ def attempt_all(
             return Attempts(verdict, number + 1, "verified")
         verdicts.append(verdict)
     return Attempts(select(verdicts), settings.samples, f"{settings.samples} attempts failed")
+
+
+def _kind(policy: Policy, brief: Brief, number: int, shared: dict[str, Any]) -> Loop | Infill:
+    """A conversation, or for a small model every other time infilling of the next suspect."""
+    suspects = list(brief.sources)
+    place = number // 2
+    if policy.calls_tools or number % 2 == 0 or place >= len(suspects):
+        return Loop(**shared)
+    return Infill(**shared, symbol=suspects[place])
 
 
 def temperature(settings: Settings, number: int) -> float:

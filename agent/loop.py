@@ -6,25 +6,17 @@ Models that call tools move freely inside the edit phase. The events are the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
-from agent.actions import Action, FormatError, constraint, form, parse
-from agent.config import Settings
-from agent.context.brief import Brief, views
+from agent.actions import Action, form
+from agent.attempt import Attempt
+from agent.context.brief import views
 from agent.context.prompts import render
-from agent.session import Session
-from agent.task import Budget
 from agent.thoughts import CRITIQUE, PLAN, SUBMIT
-from agent.verify.outcomes import is_green
-from agent.verify.protected import is_protected
-from agent.workspace import Workspace, timed
-from policies.base import Message, Policy, Progress, Sampling
-from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase, Tested
+from policies.experience.events import Phase
 from tools.base import Observation, Tool, capped
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
 from tools.files import LIST_FILES, READ_FILE, SEARCH
-from tools.sandbox.base import Sandbox
 from tools.shell import SHELL
 from tools.testing.results import TestRun
 
@@ -34,27 +26,8 @@ PLAN_TOKENS = 160
 DIFF_CHARACTERS = 2000
 
 
-@dataclass
-class Loop:
-    """One attempt at the task in a warm sandbox.
-
-    `targets` are the test ids to turn green, `passing` those that must stay so; `seen` maps
-    the diffs of all attempts to their runs, so that nothing is tested twice.
-    """
-
-    session: Session
-    policy: Policy
-    sandbox: Sandbox
-    workspace: Workspace
-    brief: Brief
-    targets: tuple[str, ...]
-    passing: tuple[str, ...]
-    settings: Settings
-    budget: Budget
-    number: int
-    temperature: float
-    seen: dict[str, TestRun] = field(default_factory=dict)
-    round: int = 0
+class Loop(Attempt):
+    """An attempt by conversation."""
 
     def run(self) -> str | None:
         """Work until the tests pass and return the diff; None when rounds or ideas run out.
@@ -110,31 +83,6 @@ class Loop:
             if mistakes > MISTAKES_PER_ROUND:
                 return
 
-    def test(self, diff: str) -> TestRun:
-        """Run the targets, and when they pass everything else."""
-        self.session.emit(Patched(diff=diff, **self.tags("edit")))
-        if diff not in self.seen:
-            clock = timed()
-            run = self.workspace.test(self.sandbox, self.targets)
-            if self.solved(run, only_targets=True) and self.passing:
-                run = self.workspace.test(self.sandbox)
-            self.budget.test_seconds += clock()
-            self.seen[diff] = run
-        run = self.seen[diff]
-        self.session.emit(
-            Tested(
-                label="candidate",
-                outcomes=dict(run.outcomes),
-                exit_code=run.exit_code,
-                killed_by=run.killed_by,
-                complete=run.complete,
-                seconds=run.seconds,
-                output=run.output,
-                **self.tags("test"),
-            )
-        )
-        return run
-
     def critique(self, symbol: str, run: TestRun, diff: str, *, kept: bool) -> str:
         """Show the policy its patch and the failures; ask what is wrong and what to change next."""
         failures = views(run, [*self.targets, *self.broken(run)])
@@ -149,81 +97,6 @@ class Loop:
         actions = self.ask("critique", [CRITIQUE], self.symbols(), PLAN_TOKENS)
         return self.chosen_symbol(actions, "critique", symbol)
 
-    def ask(
-        self, phase: Phase, tools: list[Tool[Any]], choices: dict[str, list[str]], length: int
-    ) -> list[Action]:
-        """One completion, stored, as actions; none when it is malformed (and the policy told)."""
-        self.budget.check()
-        sampling = Sampling(
-            temperature=self.temperature,
-            top_p=1.0 if self.temperature == 0 else 0.95,
-            max_tokens=length,
-            seed=self.settings.seed + 1000 * self.number + len(self.session.events),
-        )
-        limit = constraint(tools, choices, calls_tools=self.policy.calls_tools)
-        messages = self.session.messages(self.number)
-        clock = timed()
-        completion = self.policy.sample(messages, 1, sampling, limit, self.progress)[0]
-        self.budget.charge(completion.usage, clock())
-        self.session.record(completion, sampling, limit, **self.tags(phase))
-        try:
-            return parse(completion, tools)
-        except FormatError as error:
-            for call in completion.tool_calls:
-                self.reply(call.id, call.name, Observation(str(error), ok=False), phase)
-            if phase == "edit" and not completion.tool_calls:
-                self.say(str(error), phase)
-            return []
-
-    def act(self, action: Action, tools: list[Tool[Any]], phase: Phase) -> Observation:
-        """Carry out an action in the sandbox and let the policy see what came of it."""
-        tool = next(tool for tool in tools if tool.name == action.tool)
-        self.session.emit(
-            Acted(
-                tool=tool.name,
-                arguments=action.arguments,
-                call_id=action.call_id,
-                **self.tags(phase),
-            )
-        )
-        clock = timed()
-        path = str(action.arguments.get("path") or action.arguments.get("symbol") or "")
-        if tool in (EDIT_SYMBOL, REPLACE_TEXT, CREATE_FILE) and self.protected(path):
-            seen = Observation(f"{path} is protected: change the source, not the tests.", ok=False)
-        else:
-            seen = tool.call(self.sandbox, action.arguments)
-        self.observe(action, seen, phase, clock())
-        return seen
-
-    def observe(
-        self, action: Action, seen: Observation, phase: Phase, seconds: float = 0.0
-    ) -> None:
-        """Record an observation; it enters the prompt when the policy needs it."""
-        self.session.emit(
-            Observed(
-                tool=action.tool,
-                ok=seen.ok,
-                text=seen.text,
-                cut=seen.cut,
-                seconds=seconds,
-                call_id=action.call_id,
-                **self.tags(phase),
-            )
-        )
-        if action.call_id:
-            self.reply(action.call_id, action.tool, seen, phase)
-        elif not seen.ok:
-            self.say(seen.text, phase)
-
-    def reply(self, call_id: str, tool: str, seen: Observation, phase: Phase) -> None:
-        """Answer a tool call in the prompt."""
-        message = Message(role="tool", content=seen.text, tool_call_id=call_id)
-        self.session.prompt(message, **self.tags(phase))
-
-    def say(self, text: str, phase: Phase) -> None:
-        """Add an instruction to the prompt."""
-        self.session.prompt(Message(role="user", content=text), **self.tags(phase))
-
     def chosen_symbol(self, actions: list[Action], phase: Phase, default: str = "") -> str:
         """The symbol that the policy names, else the default, else the best suspect."""
         known = self.symbols()["symbol"]
@@ -236,34 +109,3 @@ class Loop:
     def symbols(self) -> dict[str, list[str]]:
         """The symbols that the policy may choose from."""
         return {"symbol": list(self.brief.sources)}
-
-    def protected(self, target: str) -> bool:
-        """Whether a path or symbol id lies in a protected file."""
-        return is_protected(target.split("::", 1)[0], self.settings.protected)
-
-    def solved(self, run: TestRun, *, only_targets: bool = False) -> bool:
-        """Whether the targets pass and (unless `only_targets`) nothing else broke."""
-        needed = self.targets if only_targets else (*self.targets, *self.passing)
-        return run.complete and all(is_green(run, test) for test in needed)
-
-    def broken(self, run: TestRun) -> list[str]:
-        """Tests that passed before and ran without passing now."""
-        return [t for t in self.passing if t in run.outcomes and not is_green(run, t)]
-
-    def score(self, run: TestRun) -> int:
-        """Targets fixed, minus tests broken."""
-        return sum(is_green(run, test) for test in self.targets) - len(self.broken(run))
-
-    def end(self, reason: str, diff: str | None = None) -> str | None:
-        """Close the attempt, with its solution if there is one."""
-        self.session.emit(AttemptEnded(reason=reason, **self.tags("test")))
-        return diff
-
-    def tags(self, phase: Phase) -> dict[str, Any]:
-        """Where in the trajectory an event belongs."""
-        return {"attempt": self.number, "round": self.round, "phase": phase}
-
-    def progress(self, progress: Progress) -> None:
-        """Hand tokens per second to the view, and stop when the time is up."""
-        self.session.progress(progress)
-        self.budget.check()

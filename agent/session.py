@@ -56,11 +56,17 @@ class Session:
             )
         )
 
-    def messages(self, attempt: int) -> list[Message]:
-        """The prompt of an attempt: what all attempts share, then what is its own."""
+    def messages(self, attempt: int, round: int | None = None) -> list[Message]:
+        """The prompt of an attempt: what all attempts share, then what is its own.
+
+        With a `round`, the prompt of that round alone: what the attempt says of no round, then
+        what it says in this one.
+        """
         rendered: list[Message] = []
         for event in self.events:
-            if event.attempt not in (None, attempt):
+            if round is None and event.attempt not in (None, attempt):
+                continue
+            if round is not None and (event.attempt != attempt or event.round not in (None, round)):
                 continue
             if isinstance(event, Prompted):
                 rendered.append(event.message)
@@ -81,8 +87,11 @@ class Session:
         phase: Phase,
         group: str = "",
     ) -> Sampled:
-        """Store a completion: prompt ids as a delta behind the attempt's last sample."""
-        prefix = self._prefix_ids(attempt)
+        """Store a completion: prompt ids as a delta behind the attempt's last sample.
+
+        One of a `group` of siblings stands by itself and is no part of later prompts.
+        """
+        prefix = () if group else self._prefix_ids(attempt)
         prompt_ids = completion.prompt_ids
         if prompt_ids is not None and prompt_ids[: len(prefix)] != prefix:
             prefix = ()
@@ -90,6 +99,7 @@ class Session:
             Sampled(
                 text=completion.text,
                 tool_calls=completion.tool_calls,
+                chosen=not group,
                 prefix_length=len(prefix),
                 prefix_digest=ids_digest(prefix),
                 prompt_delta_ids=None if prompt_ids is None else prompt_ids[len(prefix) :],

@@ -31,6 +31,8 @@ class Brief:
     system: str
     task: str
     sources: Mapping[str, str]
+    infill_system: str = ""
+    infill_task: str = ""
 
 
 def make_brief(
@@ -75,6 +77,8 @@ def make_brief(
         system=render("system", calls_tools=calls_tools),
         task=text(shown, failures),
         sources={s.id: sources[s.id] for s in shown},
+        infill_system=render("infill_system"),
+        infill_task=render("infill_task", issue=issue, failures=failures),
     )
 
 

@@ -1,0 +1,183 @@
+"""What every kind of attempt does: ask the policy, act in the sandbox, test, and record it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.actions import Action, FormatError, constraint, parse
+from agent.config import Settings
+from agent.context.brief import Brief
+from agent.session import Session
+from agent.task import Budget
+from agent.verify.outcomes import is_green
+from agent.verify.protected import is_protected
+from agent.workspace import Workspace, timed
+from policies.base import Message, Policy, Progress, Sampling
+from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase, Tested
+from tools.base import Observation, Tool
+from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
+from tools.sandbox.base import Sandbox
+from tools.testing.results import TestRun
+
+
+@dataclass
+class Attempt:
+    """One attempt at the task in a warm sandbox.
+
+    `targets` are the test ids to turn green, `passing` those that must stay so; `seen` maps
+    the diffs of all attempts to their runs, so that nothing is tested twice.
+    """
+
+    session: Session
+    policy: Policy
+    sandbox: Sandbox
+    workspace: Workspace
+    brief: Brief
+    targets: tuple[str, ...]
+    passing: tuple[str, ...]
+    settings: Settings
+    budget: Budget
+    number: int
+    temperature: float
+    seen: dict[str, TestRun] = field(default_factory=dict)
+    round: int = 0
+
+    def test(self, diff: str) -> TestRun:
+        """Run the targets, and when they pass everything else."""
+        self.session.emit(Patched(diff=diff, **self.tags("edit")))
+        if diff not in self.seen:
+            clock = timed()
+            run = self.workspace.test(self.sandbox, self.targets)
+            if self.solved(run, only_targets=True) and self.passing:
+                run = self.workspace.test(self.sandbox)
+            self.budget.test_seconds += clock()
+            self.seen[diff] = run
+        run = self.seen[diff]
+        self.session.emit(
+            Tested(
+                label="candidate",
+                outcomes=dict(run.outcomes),
+                exit_code=run.exit_code,
+                killed_by=run.killed_by,
+                complete=run.complete,
+                seconds=run.seconds,
+                output=run.output,
+                **self.tags("test"),
+            )
+        )
+        return run
+
+    def ask(
+        self, phase: Phase, tools: list[Tool[Any]], choices: dict[str, list[str]], length: int
+    ) -> list[Action]:
+        """One completion, stored, as actions; none when it is malformed (and the policy told)."""
+        self.budget.check()
+        sampling = Sampling(
+            temperature=self.temperature,
+            top_p=1.0 if self.temperature == 0 else 0.95,
+            max_tokens=length,
+            seed=self.settings.seed + 1000 * self.number + len(self.session.events),
+        )
+        limit = constraint(tools, choices, calls_tools=self.policy.calls_tools)
+        messages = self.session.messages(self.number)
+        clock = timed()
+        completion = self.policy.sample(messages, 1, sampling, limit, self.progress)[0]
+        self.budget.charge(completion.usage, clock())
+        self.session.record(completion, sampling, limit, **self.tags(phase))
+        try:
+            return parse(completion, tools)
+        except FormatError as error:
+            for call in completion.tool_calls:
+                self.reply(call.id, call.name, Observation(str(error), ok=False), phase)
+            if phase == "edit" and not completion.tool_calls:
+                self.say(str(error), phase)
+            return []
+
+    def act(
+        self, action: Action, tools: list[Tool[Any]], phase: Phase, *, teach: bool = True
+    ) -> Observation:
+        """Carry out an action in the sandbox; `teach` lets the policy see what came of it."""
+        tool = next(tool for tool in tools if tool.name == action.tool)
+        self.session.emit(
+            Acted(
+                tool=tool.name,
+                arguments=action.arguments,
+                call_id=action.call_id,
+                **self.tags(phase),
+            )
+        )
+        clock = timed()
+        path = str(action.arguments.get("path") or action.arguments.get("symbol") or "")
+        if tool in (EDIT_SYMBOL, REPLACE_TEXT, CREATE_FILE) and self.protected(path):
+            seen = Observation(f"{path} is protected: change the source, not the tests.", ok=False)
+        else:
+            seen = tool.call(self.sandbox, action.arguments)
+        self.observe(action, seen, phase, clock(), teach=teach)
+        return seen
+
+    def observe(
+        self,
+        action: Action,
+        seen: Observation,
+        phase: Phase,
+        seconds: float = 0.0,
+        *,
+        teach: bool = True,
+    ) -> None:
+        """Record an observation; it enters the prompt when the policy needs it."""
+        self.session.emit(
+            Observed(
+                tool=action.tool,
+                ok=seen.ok,
+                text=seen.text,
+                cut=seen.cut,
+                seconds=seconds,
+                call_id=action.call_id,
+                **self.tags(phase),
+            )
+        )
+        if action.call_id:
+            self.reply(action.call_id, action.tool, seen, phase)
+        elif not seen.ok and teach:
+            self.say(seen.text, phase)
+
+    def reply(self, call_id: str, tool: str, seen: Observation, phase: Phase) -> None:
+        """Answer a tool call in the prompt."""
+        message = Message(role="tool", content=seen.text, tool_call_id=call_id)
+        self.session.prompt(message, **self.tags(phase))
+
+    def say(self, text: str, phase: Phase) -> None:
+        """Add an instruction to the prompt."""
+        self.session.prompt(Message(role="user", content=text), **self.tags(phase))
+
+    def protected(self, target: str) -> bool:
+        """Whether a path or symbol id lies in a protected file."""
+        return is_protected(target.split("::", 1)[0], self.settings.protected)
+
+    def solved(self, run: TestRun, *, only_targets: bool = False) -> bool:
+        """Whether the targets pass and (unless `only_targets`) nothing else broke."""
+        needed = self.targets if only_targets else (*self.targets, *self.passing)
+        return run.complete and all(is_green(run, test) for test in needed)
+
+    def broken(self, run: TestRun) -> list[str]:
+        """Tests that passed before and ran without passing now."""
+        return [t for t in self.passing if t in run.outcomes and not is_green(run, t)]
+
+    def score(self, run: TestRun) -> int:
+        """Targets fixed, minus tests broken."""
+        return sum(is_green(run, test) for test in self.targets) - len(self.broken(run))
+
+    def end(self, reason: str, diff: str | None = None) -> str | None:
+        """Close the attempt, with its solution if there is one."""
+        self.session.emit(AttemptEnded(reason=reason, **self.tags("test")))
+        return diff
+
+    def tags(self, phase: Phase) -> dict[str, Any]:
+        """Where in the trajectory an event belongs."""
+        return {"attempt": self.number, "round": self.round, "phase": phase}
+
+    def progress(self, progress: Progress) -> None:
+        """Hand tokens per second to the view, and stop when the time is up."""
+        self.session.progress(progress)
+        self.budget.check()
