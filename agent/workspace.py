@@ -18,6 +18,7 @@ from tools.testing.results import COLLECTION, TestRun
 from tools.testing.runners import run_tests
 
 PER_TEST_SECONDS = 20.0
+BASE_IMAGE = "apprentice-sandbox"
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,13 @@ def make_workspace(
     if any(path.startswith("src/") and path.endswith(".py") for path in contents):
         command = dataclasses.replace(command, env=(("PYTHONPATH", "src"), *command.env))
     image = settings.image
-    if settings.sandbox == "docker" and image is None:
-        from tools.sandbox.prepare import prepare_image
+    if image is None and settings.sandbox in ("docker", "auto"):
+        from tools.sandbox.prepare import prepare_image, prepared_image
 
-        image = prepare_image(capture.files, "apprentice-sandbox", on_line)
+        if settings.sandbox == "docker":
+            image = prepare_image(capture.files, BASE_IMAGE, on_line)
+        else:
+            image = prepared_image(capture.files, BASE_IMAGE)
     spec = Spec(
         root=str(capture.root),
         environment=_environment(capture.root, settings.environment),

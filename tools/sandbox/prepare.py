@@ -16,7 +16,7 @@ import docker
 from docker.errors import DockerException, ImageNotFound
 
 from tools.sandbox.base import File, SandboxError
-from tools.sandbox.docker import BUILD, CPU_SHARES, LABEL, engine
+from tools.sandbox.docker import BUILD, CPU_SHARES, LABEL, PING_SECONDS, engine
 from tools.sandbox.local import identity
 
 REPOSITORY = "apprentice-env"
@@ -112,20 +112,39 @@ def prepare_image(files: Iterable[File], base: str, on_line: Callable[[str], Non
     needs = dependency_files(files)
     words = requirements(needs)
     with engine() as client:
-        try:
-            origin = str(client.images.get(base).id)
-        except ImageNotFound as error:
-            raise SandboxError(f"there is no docker image {base!r}: {BUILD}") from error
-        digest = hashlib.sha256(VERSION + origin.encode())
-        for name, data in needs.items():
-            digest.update(b"%d %s %d " % (len(name), name.encode(), len(data)) + data)
-        tag = digest.hexdigest()[:12]
+        tag = tag_of(client, needs, base)
         image = f"{REPOSITORY}:{tag}"
         try:
             client.images.get(image)
         except ImageNotFound:
             install(client, base, tag, needs, words, on_line)
         return image
+
+
+def prepared_image(files: Iterable[File], base: str) -> str | None:
+    """The image that `prepare_image` has made for the same dependencies, if it is there."""
+    try:
+        with engine(PING_SECONDS) as client:
+            image = f"{REPOSITORY}:{tag_of(client, dependency_files(files), base)}"
+            client.images.get(image)
+            return image
+    except SandboxError:
+        return None
+
+
+def tag_of(client: docker.DockerClient, needs: dict[str, bytes], base: str) -> str:
+    """Twelve digits that stand for the base image and the dependency files.
+
+    Raises SandboxError when there is no such base image.
+    """
+    try:
+        origin = str(client.images.get(base).id)
+    except ImageNotFound as error:
+        raise SandboxError(f"there is no docker image {base!r}: {BUILD}") from error
+    digest = hashlib.sha256(VERSION + origin.encode())
+    for name, data in needs.items():
+        digest.update(b"%d %s %d " % (len(name), name.encode(), len(data)) + data)
+    return digest.hexdigest()[:12]
 
 
 def install(
