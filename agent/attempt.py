@@ -14,7 +14,7 @@ from agent.verify.outcomes import is_green
 from agent.verify.protected import is_protected
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, Progress, Sampling
-from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase, Tested
+from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase
 from tools.base import Observation, Tool
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
 from tools.sandbox.base import Sandbox
@@ -54,18 +54,7 @@ class Attempt:
             self.budget.test_seconds += clock()
             self.seen[diff] = run
         run = self.seen[diff]
-        self.session.emit(
-            Tested(
-                label="candidate",
-                outcomes=dict(run.outcomes),
-                exit_code=run.exit_code,
-                killed_by=run.killed_by,
-                complete=run.complete,
-                seconds=run.seconds,
-                output=run.output,
-                **self.tags("test"),
-            )
-        )
+        self.session.record_tests("candidate", run, **self.tags("test"))
         return run
 
     def ask(

@@ -16,7 +16,7 @@ from agent.task import Budget
 from agent.verify.verifier import Verdict, Verifier
 from agent.workspace import Workspace
 from policies.base import Policy
-from policies.experience.events import AttemptEnded, Judged, Tested
+from policies.experience.events import AttemptEnded, Judged
 from tools.sandbox.base import Sandbox
 from tools.testing.results import TestRun
 
@@ -100,19 +100,7 @@ def judge(session: Session, verifier: Verifier, diff: str, budget: Budget, attem
     verdict = verifier.judge(diff)
     if verdict.run is not None:
         budget.test_seconds += verdict.run.seconds
-        session.emit(
-            Tested(
-                label="verification",
-                outcomes=dict(verdict.run.outcomes),
-                exit_code=verdict.run.exit_code,
-                killed_by=verdict.run.killed_by,
-                complete=verdict.run.complete,
-                seconds=verdict.run.seconds,
-                output=verdict.run.output,
-                attempt=attempt,
-                phase="verify",
-            )
-        )
+        session.record_tests("verification", verdict.run, attempt=attempt, phase="verify")
     session.emit(
         Judged(
             verified=verdict.verified,

@@ -9,7 +9,7 @@ from agent.session import Session
 from agent.task import Budget
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, Sampling
-from policies.experience.events import Observed, Tested
+from policies.experience.events import Observed
 from tools.edit import CREATE_FILE
 from tools.sandbox.base import File, Sandbox
 from tools.testing.results import TestRun
@@ -53,13 +53,7 @@ def write_reproduction(
         budget.test_seconds += run.seconds
         sandbox.restore(base)
         why = _refusal(run)
-        session.emit(
-            Tested(
-                label="reproduction", outcomes=dict(run.outcomes), exit_code=run.exit_code,
-                complete=run.complete, seconds=run.seconds, output=run.output,
-                attempt=-1, round=number, phase="reproduce",
-            )
-        )  # fmt: skip
+        session.record_tests("reproduction", run, attempt=-1, round=number, phase="reproduce")
         session.emit(
             Observed(
                 tool="reproduction", ok=not why, text=why or "it fails before the fix",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from policies.base import Completion, Constraint, Message, Progress, Sampling
-from policies.experience.events import Event, Phase, Prompted, Sampled
+from policies.experience.events import Event, Phase, Prompted, Sampled, Tested, TestLabel
 from policies.experience.redact import redact
 from policies.experience.store import Writer
+from tools.testing.results import TestRun
 
 Listener = Callable[[Event | Progress], None]
 E = TypeVar("E", bound=Event)
@@ -116,6 +117,21 @@ class Session:
                 attempt=attempt,
                 round=round,
                 phase=phase,
+            )
+        )
+
+    def record_tests(self, label: TestLabel, run: TestRun, **tags: Any) -> None:
+        """Store a test run."""
+        self.emit(
+            Tested(
+                label=label,
+                outcomes=dict(run.outcomes),
+                exit_code=run.exit_code,
+                killed_by=run.killed_by,
+                complete=run.complete,
+                seconds=run.seconds,
+                output=run.output,
+                **tags,
             )
         )
 

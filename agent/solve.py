@@ -19,7 +19,7 @@ from agent.verify.outcomes import lacks_module
 from agent.verify.verifier import Verdict, Verifier
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, PolicyError
-from policies.experience.events import Applied, Finished, Located, Prepared, TaskStarted, Tested
+from policies.experience.events import Applied, Finished, Located, Prepared, TaskStarted
 from policies.experience.redact import redact
 from policies.experience.store import Store, StoreError
 from tools.codemap import Codemap
@@ -149,18 +149,7 @@ class _Run:
     def test_baseline(self, sandbox: Sandbox) -> TestRun:
         run = self.workspace.test(sandbox)
         self.budget.test_seconds += run.seconds
-        self.session.emit(
-            Tested(
-                label="baseline",
-                outcomes=dict(run.outcomes),
-                exit_code=run.exit_code,
-                killed_by=run.killed_by,
-                complete=run.complete,
-                seconds=run.seconds,
-                output=run.output,
-                phase="prepare",
-            )
-        )
+        self.session.record_tests("baseline", run, phase="prepare")
         if not run.outcomes:
             reason = f"stopped by {run.killed_by}" if run.killed_by else f"exit {run.exit_code}"
             raise EnvironmentFailure(

@@ -16,6 +16,7 @@ from policies.base import Frozen, Message, Sampling, ToolCall, Usage
 SCHEMA_VERSION = 1
 
 Phase = Literal["prepare", "reproduce", "plan", "edit", "test", "critique", "verify", "apply"]
+TestLabel = Literal["baseline", "reproduction", "candidate", "verification"]
 Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "hung"]
 
 
@@ -111,7 +112,7 @@ class Tested(_Event):
     """Results of one test run by test id."""
 
     kind: Literal["tested"] = "tested"
-    label: Literal["baseline", "reproduction", "candidate", "verification"]
+    label: TestLabel
     outcomes: dict[str, Outcome]
     exit_code: int | None
     killed_by: str | None = None
