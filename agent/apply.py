@@ -1,26 +1,28 @@
 """A patch onto the user's tree: all of it or nothing, and never over the user's own work.
 
-Files are written by us, not by git, so that no hook or filter of the repository runs.
+Files are written by us, not by git, so that no hook or filter of the repository runs. What can
+fail is tried before anything is written; what is written is put back when a later step fails.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.repository import Capture
+from agent.repository import Capture, git_errors
 from agent.status import AgentError, EnvironmentFailure, Status, UsageError
 from agent.verify.verifier import Verdict
 from policies.experience.events import Applied
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from git import Repo
 
 
@@ -55,70 +57,38 @@ def deliver(
     """
     if status is not Status.VERIFIED and not delivery.apply_unverified:
         return None
-    paths = tuple(verdict.files)
     if delivery.dry_run:
         return None
+    paths = tuple(verdict.files)
     if delivery.patch is not None:
         _save(delivery.patch, verdict.diff)
-        return Applied(target=str(delivery.patch), files=paths, phase="apply")
-    if delivery.branch is not None:
+        target = str(delivery.patch)
+    elif delivery.branch is not None:
         check_branch(repo, delivery.branch)
-        new = _commit_object(repo, verdict, delivery.message)
-        repo.git.update_ref(f"refs/heads/{delivery.branch}", new, "0" * 40)
-        return Applied(target=f"branch {delivery.branch}", files=paths, phase="apply")
-    new = _commit_object(repo, verdict, delivery.message) if delivery.commit else ""
-    apply_to_tree(capture, verdict)
-    if new:
-        _stage(repo, verdict)
-        repo.git.update_ref("-m", "agent solve", "HEAD", new, repo.head.commit.hexsha)
-        return Applied(target=f"commit {new[:12]}", files=paths, phase="apply")
-    return Applied(target="working tree", files=paths, phase="apply")
+        new = _commit_object(repo, capture, verdict, delivery.message)
+        with git_errors():
+            repo.git.update_ref(f"refs/heads/{delivery.branch}", new, "0" * 40)
+        target = f"branch {delivery.branch}"
+    elif delivery.commit:
+        target = _commit(repo, capture, verdict, delivery.message)
+    else:
+        with _written(capture, verdict):
+            target = "working tree"
+    return Applied(target=target, files=paths, phase="apply")
 
 
-def apply_to_tree(capture: Capture, verdict: Verdict) -> None:
-    """Write the verdict's files into the working tree.
-
-    Raises Conflict when a file is no longer what it was, EnvironmentFailure when one cannot be
-    written. In both cases the tree is left as it was.
-    """
-    before = {file.path: file.data for file in capture.files}
-    targets = {path: capture.root / path for path in verdict.files}
-    for path, target in targets.items():
-        _check_unchanged(capture.root, target, before.get(path))
-    done: list[str] = []
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the end of the block."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
     try:
-        for path, target in targets.items():
-            _write(target, verdict.files[path], path in verdict.executable)
-            done.append(path)
-    except OSError as error:
-        for path in done:
-            _write(targets[path], before.get(path), None)
-        raise EnvironmentFailure(
-            f"{error.filename or capture.root} cannot be written: {error.strerror}",
-            "Use --patch FILE to save the patch elsewhere.",
-        ) from error
-
-
-def _commit_object(repo: Repo, verdict: Verdict, message: str) -> str:
-    """A commit of the patch alone on HEAD, without the user's uncommitted work; its id."""
-    head = repo.head.commit.hexsha
-    with _temporary_index() as env, _patch_file(verdict.diff) as patch:
-        repo.git.read_tree(head, env=env)
-        _apply_cached(repo, patch, env)
-        tree = repo.git.write_tree(env=env)
-    return str(repo.git.commit_tree(tree, "-p", head, "-m", message))
-
-
-def _stage(repo: Repo, verdict: Verdict) -> None:
-    with _patch_file(verdict.diff) as patch:
-        _apply_cached(repo, patch, {})
-
-
-def _save(path: Path, diff: str) -> None:
-    try:
-        path.write_bytes(diff.encode("utf-8", "surrogateescape"))
-    except OSError as error:
-        raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}") from error
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def check_writable(capture: Capture) -> None:
@@ -133,47 +103,12 @@ def check_writable(capture: Capture) -> None:
         ) from error
 
 
-def _check_unchanged(root: Path, target: Path, expected: bytes | None) -> None:
-    parent = target.parent
-    while not parent.exists():
-        parent = parent.parent
-    inside = parent.resolve().is_relative_to(root.resolve())
-    try:
-        actual = None if target.is_symlink() else target.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        actual = None
-    if not inside or target.is_symlink() or actual != expected:
-        raise Conflict(
-            f"{target} has changed since the run began; nothing was written",
-            "The patch is saved with the trajectory: see `agent experience show last`.",
-        )
-
-
-def _write(target: Path, data: bytes | None, executable: bool | None) -> None:
-    if data is None:
-        target.unlink(missing_ok=True)
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    mode = target.stat().st_mode & 0o7777 if target.exists() else 0o666 & ~_umask()
-    if executable:
-        mode |= 0o111
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".apprentice-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode)
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def check_commit(repo: Repo, branch: str | None) -> None:
+    """Raise early what would keep a commit from being made: no identity, no such branch name."""
+    with git_errors("Set user.name and user.email with git config."):
+        repo.git.var("GIT_COMMITTER_IDENT")
+    if branch is not None:
+        check_branch(repo, branch)
 
 
 def check_branch(repo: Repo, branch: str) -> None:
@@ -184,8 +119,152 @@ def check_branch(repo: Repo, branch: str) -> None:
         repo.git.check_ref_format("--branch", branch)
     except git.GitCommandError as error:
         raise UsageError(f"{branch!r} is not a valid branch name") from error
-    if branch in [head.name for head in repo.heads]:
-        raise UsageError(f"branch {branch!r} exists already", "Choose another name.")
+    for head in repo.heads:
+        name = head.name
+        if name == branch or name.startswith(f"{branch}/") or branch.startswith(f"{name}/"):
+            raise UsageError(f"branch {name!r} is in the way of {branch!r}", "Choose another name.")
+
+
+def _commit(repo: Repo, capture: Capture, verdict: Verdict, message: str) -> str:
+    new = _commit_object(repo, capture, verdict, message)
+    with (
+        _temporary_index(repo, copy=True) as env,
+        _patch_file(verdict.diff) as patch,
+    ):
+        _apply_cached(repo, patch, env)
+        with _written(capture, verdict), git_errors():
+            repo.git.update_ref("-m", "agent solve", "HEAD", new, capture.head)
+        target = f"commit {new[:12]}"
+        if capture.dirty:
+            target += " (verified together with your uncommitted work)"
+        try:
+            _apply_cached(repo, patch, {})
+        except AgentError:
+            target += " (the index is locked: run `git reset` to refresh it)"
+    return target
+
+
+def _commit_object(repo: Repo, capture: Capture, verdict: Verdict, message: str) -> str:
+    """A commit of the patch alone on the captured HEAD, without uncommitted work; its id."""
+    if repo.head.commit.hexsha != capture.head:
+        raise Conflict("HEAD has moved since the run began; nothing was written", _SAVED)
+    with (
+        git_errors(),
+        _temporary_index(repo, copy=False) as env,
+        _patch_file(verdict.diff) as patch,
+    ):
+        repo.git.read_tree(capture.head, env=env)
+        _apply_cached(repo, patch, env)
+        tree = repo.git.write_tree(env=env)
+        return str(repo.git.commit_tree(tree, "-p", capture.head, "-m", message))
+
+
+_SAVED = "The patch is saved with the trajectory: see `agent experience show last`."
+
+
+@contextmanager
+def _written(capture: Capture, verdict: Verdict) -> Iterator[None]:
+    """Write the verdict's files into the working tree; put everything back if the block fails."""
+    known = {file.path: file.data for file in capture.files}
+    targets = {path: capture.root / path for path in verdict.files}
+    for path, target in targets.items():
+        _check_unchanged(capture.root, target, known.get(path))
+    modes = {path: target.stat().st_mode for path, target in targets.items() if target.exists()}
+    made = [p for t in targets.values() for p in _missing_folders(t)]
+    fresh: dict[str, Path] = {}
+    done: list[str] = []
+    try:
+        for path, data in verdict.files.items():
+            if data is not None:
+                mode = _mode(modes.get(path), verdict.modes.get(path))
+                fresh[path] = _prepared(targets[path], data, mode)
+        for path, target in targets.items():
+            done.append(path)
+            _place(fresh.pop(path, None), target)
+        yield
+    except BaseException as error:
+        for path in done:
+            old = known.get(path)
+            with contextlib.suppress(OSError):
+                prepared = None if old is None else _prepared(targets[path], old, modes[path])
+                _place(prepared, targets[path])
+        _clean_up(fresh.values(), made)
+        if isinstance(error, OSError):
+            raise EnvironmentFailure(
+                f"{error.filename or capture.root} cannot be written: {error.strerror}",
+                "Use --patch FILE to save the patch elsewhere.",
+            ) from error
+        raise
+
+
+def _check_unchanged(root: Path, target: Path, expected: bytes | None) -> None:
+    parent = target.parent
+    while not parent.exists():
+        parent = parent.parent
+    inside = parent.resolve().is_relative_to(root.resolve())
+    try:
+        actual = None if target.is_symlink() else target.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        actual = None
+    except OSError as error:
+        raise Conflict(f"{target} is in the way: {error.strerror}", _SAVED) from error
+    if not inside or target.is_symlink() or actual != expected:
+        raise Conflict(f"{target} has changed since the run began; nothing was written", _SAVED)
+
+
+def _mode(before: int | None, wanted: str | None) -> int:
+    mode = before if before is not None else 0o666 & ~_umask()
+    if wanted == "100755":
+        return mode | (mode & 0o444) >> 2
+    return mode & ~0o111 if wanted == "100644" else mode
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _missing_folders(target: Path) -> list[Path]:
+    return [parent for parent in target.parents if not parent.exists()]
+
+
+def _prepared(target: Path, data: bytes, mode: int) -> Path:
+    """A temporary file beside the target, on disk, to be renamed onto it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".apprentice-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode & 0o7777)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def _place(prepared: Path | None, target: Path) -> None:
+    if prepared is None:
+        target.unlink(missing_ok=True)
+    else:
+        os.replace(prepared, target)
+
+
+def _clean_up(files: Iterable[Path], folders: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+    for folder in sorted(set(folders), key=lambda path: -len(path.parts)):
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def _save(path: Path, diff: str) -> None:
+    try:
+        path.write_bytes(diff.encode("utf-8", "surrogateescape"))
+    except OSError as error:
+        raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _apply_cached(repo: Repo, patch: str, env: Mapping[str, str]) -> None:
@@ -201,9 +280,13 @@ def _apply_cached(repo: Repo, patch: str, env: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _temporary_index() -> Iterator[dict[str, str]]:
+def _temporary_index(repo: Repo, *, copy: bool) -> Iterator[dict[str, str]]:
+    """The environment of an index of our own: empty, or a copy of the repository's."""
     with tempfile.TemporaryDirectory(prefix="apprentice-") as folder:
-        yield {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+        index = Path(folder) / "index"
+        if copy:
+            index.write_bytes((Path(repo.git_dir) / "index").read_bytes())
+        yield {"GIT_INDEX_FILE": str(index)}
 
 
 @contextmanager

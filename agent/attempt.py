@@ -48,9 +48,9 @@ class Attempt:
         self.session.emit(Patched(diff=diff, **self.tags("edit")))
         if diff not in self.seen:
             clock = timed()
-            run = self.workspace.test(self.sandbox, self.targets)
+            run = self.workspace.test(self.sandbox, self.targets, seconds=self.budget.seconds_left)
             if self.solved(run, only_targets=True) and self.passing:
-                run = self.workspace.test(self.sandbox)
+                run = self.workspace.test(self.sandbox, seconds=self.budget.seconds_left)
             self.budget.test_seconds += clock()
             self.seen[diff] = run
         run = self.seen[diff]

@@ -13,9 +13,10 @@ from agent.loop import Loop
 from agent.session import Session
 from agent.status import BudgetSpent
 from agent.task import Budget
+from agent.verify.outcomes import passed
 from agent.verify.verifier import Verdict, Verifier
 from agent.workspace import Workspace
-from policies.base import Policy
+from policies.base import ContextOverflow, Policy
 from policies.experience.events import AttemptEnded, Judged
 from tools.sandbox.base import Sandbox
 from tools.testing.results import TestRun
@@ -58,7 +59,7 @@ def attempt_all(
             "workspace": workspace,
             "brief": brief,
             "targets": verifier.targets,
-            "passing": verifier.baseline.passing,
+            "passing": passed(verifier.baseline),
             "settings": settings,
             "budget": budget,
             "number": number,
@@ -68,6 +69,9 @@ def attempt_all(
         attempt = _kind(policy, brief, number, shared)
         try:
             diff = attempt.run()
+        except ContextOverflow as full:
+            session.emit(AttemptEnded(reason=str(full), attempt=number, round=attempt.round))
+            continue
         except BudgetSpent as spent:
             session.emit(AttemptEnded(reason=str(spent), attempt=number, round=attempt.round))
             return Attempts(select(verdicts), number + 1, str(spent))
@@ -120,7 +124,7 @@ def judge(session: Session, verifier: Verifier, diff: str, budget: Budget, attem
 
 def select(verdicts: Iterable[Verdict]) -> Verdict | None:
     """The best of several unverified patches: most fixed, least broken, smallest diff."""
-    clean = [verdict for verdict in verdicts if not verdict.findings]
+    clean = [verdict for verdict in verdicts if verdict.files and not verdict.findings]
     return min(
         clean,
         key=lambda v: (-len(v.fixed), len(v.broken), len(v.diff)),

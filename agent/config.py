@@ -66,7 +66,8 @@ def load_settings(repository: Path | None, overrides: Mapping[str, Any]) -> Sett
     merged.update(_checked(user_config_path(), _table(user_config_path()), trusted=True))
     if repository is not None:
         pyproject = repository / "pyproject.toml"
-        table = _table(pyproject).get("tool", {}).get("apprentice", {})
+        tools = _table(pyproject).get("tool", {})
+        table = tools.get("apprentice", {}) if isinstance(tools, dict) else {}
         merged.update(_checked(pyproject, table, trusted=False))
         own = repository / "apprentice.toml"
         merged.update(_checked(own, _table(own), trusted=False))

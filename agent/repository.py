@@ -50,8 +50,10 @@ class Capture:
 
 def open_repository(path: Path) -> Repo:
     """The git repository that holds `path`. Raises UsageError when there is none to work on."""
-    import git
-
+    try:
+        import git
+    except ImportError as error:
+        raise EnvironmentFailure("git was not found", "Install git.") from error
     try:
         repo = git.Repo(path, search_parent_directories=True)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
@@ -65,12 +67,26 @@ def open_repository(path: Path) -> Repo:
             f"{repo.git_dir} is a bare repository: it has no files to work on",
             "Clone it and run in the clone.",
         )
+    with git_errors("If the folder is another user's, see git's safe.directory."):
+        repo.git.rev_parse("--git-dir")
     if not repo.head.is_valid():
         raise UsageError(
             f"{repo.working_dir} has no commits yet",
             "Run `git add -A && git commit -m start` first.",
         )
     return repo
+
+
+@contextmanager
+def git_errors(hint: str = "") -> Iterator[None]:
+    """Turn what git says of a failure into an EnvironmentFailure."""
+    import git
+
+    try:
+        yield
+    except git.GitCommandError as error:
+        said = str(error.stderr or error).strip().removeprefix("stderr: ").strip("'\n ")
+        raise EnvironmentFailure(f"git: {said}", hint) from error
 
 
 def capture(repo: Repo) -> Capture:
@@ -80,16 +96,18 @@ def capture(repo: Repo) -> Capture:
     is too large.
     """
     root = Path(repo.working_dir)
-    entries = _index_entries(repo)
+    with git_errors():
+        entries = _index_entries(repo)
+        listed = repo.git.ls_files("-z", "--others", "--exclude-standard").split("\0")
+        dirty = bool(repo.git.diff_index("--cached", "--name-only", "HEAD"))
     if submodules := [path for path, (mode, _) in entries.items() if mode == "160000"]:
         raise UsageError(
             f"submodules are not supported: {', '.join(submodules[:3])}",
             "Run inside the submodule itself, or in a copy without it.",
         )
-    others = repo.git.ls_files("-z", "--others", "--exclude-standard").split("\0")
     files: list[File] = []
-    size, dirty = 0, bool(repo.git.diff_index("--cached", "--name-only", "HEAD"))
-    for path in sorted({*entries, *filter(None, others)}):
+    size = 0
+    for path in sorted({*entries, *filter(None, listed)}):
         file = _read(root, path)
         if file is None:
             dirty = dirty or path in entries
@@ -147,9 +165,16 @@ def only_run(root: Path) -> Iterator[None]:
     from policies.paths import data_root
 
     folder = data_root() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
-    with (folder / f"{name}.lock").open("a+") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = (folder / f"{name}.lock").open("a+")
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"{folder} cannot be written: {error.strerror}",
+            "Make it writable, free some disk space, or set APPRENTICE_HOME to another folder.",
+        ) from error
+    with opened as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

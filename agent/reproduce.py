@@ -75,10 +75,11 @@ def _ask(
     )
     limit = constraint([CREATE_FILE], {"path": [path]}, calls_tools=policy.calls_tools)
     clock = timed()
-    messages = [m for m in session.messages(-1) if m.role != "assistant"]
-    completion = policy.sample(messages, 1, sampling, limit, session.progress)[0]
+    completion = policy.sample(session.messages(-1), 1, sampling, limit, session.progress)[0]
     budget.charge(completion.usage, clock())
-    session.record(completion, sampling, limit, attempt=-1, round=number, phase="reproduce")
+    session.record(
+        completion, sampling, limit, attempt=-1, round=number, phase="reproduce", group="reproduce"
+    )
     try:
         return str(parse(completion, [CREATE_FILE])[0].arguments.get("content", "")) or None
     except FormatError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 from policies.base import Completion, Constraint, Message, Progress, Sampling
 from policies.experience.events import Event, Phase, Prompted, Sampled, Tested, TestLabel
@@ -14,7 +14,7 @@ from policies.experience.store import Writer
 from tools.testing.results import TestRun
 
 Listener = Callable[[Event | Progress], None]
-E = TypeVar("E", bound=Event)
+MIN_SECRET = 15
 
 
 class Session:
@@ -30,13 +30,18 @@ class Session:
         """The trajectory's id in the store."""
         return self.writer.id
 
-    def emit(self, event: E) -> E:
-        """Make the event durable, then visible. Raises StoreError; then nothing was shown."""
+    def emit(self, event: Event) -> None:
+        """Take secrets out, make the event durable, then visible.
+
+        A completion is stored as it was sampled, with its tokens; the policy has seen no secrets
+        that it could repeat. Raises StoreError; then nothing was shown.
+        """
+        if not isinstance(event, Sampled):
+            event = event.model_copy(update=_redacted(dict(event)))
         self.writer.append(event)
         self.events.append(event)
         for listener in self.listeners:
             listener(event)
-        return event
 
     def progress(self, progress: Progress) -> None:
         """Show a transient report; it is not part of the trajectory."""
@@ -46,16 +51,8 @@ class Session:
     def prompt(
         self, message: Message, *, attempt: int | None, round: int | None, phase: Phase
     ) -> None:
-        """Add a message to the prompt, with secrets taken out."""
-        clean, _ = redact(message.content)
-        self.emit(
-            Prompted(
-                message=message.model_copy(update={"content": clean}),
-                attempt=attempt,
-                round=round,
-                phase=phase,
-            )
-        )
+        """Add a message to the prompt."""
+        self.emit(Prompted(message=message, attempt=attempt, round=round, phase=phase))
 
     def messages(self, attempt: int, round: int | None = None) -> list[Message]:
         """The prompt of an attempt: what all attempts share, then what is its own.
@@ -87,7 +84,7 @@ class Session:
         round: int,
         phase: Phase,
         group: str = "",
-    ) -> Sampled:
+    ) -> None:
         """Store a completion: prompt ids as a delta behind the attempt's last sample.
 
         One of a `group` of siblings stands by itself and is no part of later prompts.
@@ -96,7 +93,7 @@ class Session:
         prompt_ids = completion.prompt_ids
         if prompt_ids is not None and prompt_ids[: len(prefix)] != prefix:
             prefix = ()
-        return self.emit(
+        self.emit(
             Sampled(
                 text=completion.text,
                 tool_calls=completion.tool_calls,
@@ -143,6 +140,19 @@ class Session:
                     return ()
                 ids = ids[: event.prefix_length] + event.prompt_delta_ids + event.completion_ids
         return ids
+
+
+def _redacted(value: Any) -> Any:
+    """The value with secrets taken out of every string in it."""
+    if isinstance(value, str):
+        return redact(value)[0] if len(value) > MIN_SECRET else value
+    if isinstance(value, dict):
+        return {key: _redacted(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_redacted(item) for item in value)
+    if isinstance(value, Message):
+        return value.model_copy(update={"content": _redacted(value.content)})
+    return value
 
 
 def ids_digest(ids: Sequence[int]) -> str:

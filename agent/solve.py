@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agent import __version__
+from agent.apply import uninterrupted
 from agent.attempts import Attempts, attempt_all
 from agent.config import Settings
 from agent.context.brief import make_brief
@@ -15,7 +16,7 @@ from agent.reproduce import write_reproduction
 from agent.session import Listener, Session
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status, UsageError
 from agent.task import Budget, Task
-from agent.verify.outcomes import lacks_module
+from agent.verify.outcomes import lacks_module, test_files
 from agent.verify.verifier import Verdict, Verifier
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, PolicyError
@@ -68,7 +69,7 @@ def solve(
         try:
             outcome = run.solve(deliver)
         except KeyboardInterrupt:
-            outcome = run.outcome(Status.INTERRUPTED, "interrupted; your files are untouched")
+            outcome = run.interrupted()
         except AgentError as error:
             outcome = run.outcome(error.status, str(error), hint=error.hint)
         except BudgetSpent as spent:
@@ -103,6 +104,7 @@ class _Run:
     budget: Budget
     before: TestRun | None = None
     targets: tuple[str, ...] = ()
+    delivered: Outcome | None = None
 
     def solve(self, deliver: Deliver) -> Outcome:
         issue, _ = redact(self.task.issue)
@@ -131,6 +133,7 @@ class _Run:
                 )
             )
             self.before = self.test_baseline(sandbox)
+            self.protect(test_files(self.before))
             self.targets = self.choose_targets(self.before)
             if not self.targets and self.task.targets:
                 return self.outcome(Status.NOTHING_TO_DO, "the tests that you named pass already")
@@ -147,7 +150,7 @@ class _Run:
         return self.conclude(attempts, deliver, invented=invented)
 
     def test_baseline(self, sandbox: Sandbox) -> TestRun:
-        run = self.workspace.test(sandbox)
+        run = self.workspace.test(sandbox, seconds=self.budget.seconds_left)
         self.budget.test_seconds += run.seconds
         self.session.record_tests("baseline", run, phase="prepare")
         if not run.outcomes:
@@ -157,6 +160,11 @@ class _Run:
                 "Run the test command yourself, or name another with --test-cmd.",
             )
         return run
+
+    def protect(self, files: tuple[str, ...]) -> None:
+        """Protect the files that hold tests, whatever they are called."""
+        protected = (*self.settings.protected, *files)
+        self.settings = self.settings.model_copy(update={"protected": protected})
 
     def choose_targets(self, run: TestRun) -> tuple[str, ...]:
         """The failing tests to turn green: those asked for, those named in the issue, or all."""
@@ -212,7 +220,7 @@ class _Run:
     def trace(self, sandbox: Sandbox, run: TestRun) -> TestRun:
         """Run again with calls recorded: everything when that is quick, else the targets."""
         only = () if run.seconds < TRACE_SECONDS else self.targets
-        traced = self.workspace.test(sandbox, only, trace=True)
+        traced = self.workspace.test(sandbox, only, trace=True, seconds=self.budget.seconds_left)
         self.budget.test_seconds += traced.seconds
         return traced
 
@@ -259,16 +267,23 @@ class _Run:
             status = Status.UNVERIFIED
             message = "the only test that shows the bug was written by the policy itself"
         try:
-            applied = deliver(status, verdict)
+            with uninterrupted():
+                applied = deliver(status, verdict)
+                self.delivered = self.outcome(
+                    status, message, verdict=verdict, attempts=attempts.count, applied=applied
+                )
+                if applied is not None:
+                    self.session.emit(applied)
         except AgentError as error:
             return self.outcome(
                 error.status, str(error), verdict=verdict, attempts=attempts.count, hint=error.hint
             )
-        if applied is not None:
-            self.session.emit(applied)
-        return self.outcome(
-            status, message, verdict=verdict, attempts=attempts.count, applied=applied
-        )
+        return self.delivered
+
+    def interrupted(self) -> Outcome:
+        """What Ctrl-C leaves: a run that had delivered its patch has ended as it would have."""
+        done = self.delivered
+        return done or self.outcome(Status.INTERRUPTED, "interrupted; your files are untouched")
 
     def outcome(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +15,11 @@ from agent.status import EnvironmentFailure, UsageError
 from tools.sandbox.base import File, Limits, Sandbox, Spec
 from tools.sandbox.choose import Kind
 from tools.testing.detect import NoTestsError, TestCommand, detect
-from tools.testing.results import COLLECTION, TestRun
+from tools.testing.results import COLLECTION, SESSION, TestRun
 from tools.testing.runners import run_tests
 
 PER_TEST_SECONDS = 20.0
+MIN_TEST_SECONDS = 5.0
 BASE_IMAGE = "apprentice-sandbox"
 
 
@@ -48,15 +50,30 @@ class Workspace:
         kept = tuple(f for f in self.files if f.path != file.path)
         return dataclasses.replace(self, files=(*kept, file))
 
-    def test(self, sandbox: Sandbox, only: tuple[str, ...] = (), *, trace: bool = False) -> TestRun:
-        """Run the tests (all, or those of the given ids) in an open sandbox."""
+    def test(
+        self,
+        sandbox: Sandbox,
+        only: tuple[str, ...] = (),
+        *,
+        trace: bool = False,
+        seconds: float | None = None,
+    ) -> TestRun:
+        """Run the tests (all, or those of the given ids) in an open sandbox.
+
+        `seconds` is what is left of the run's time; the tests get no more, but at least some.
+        """
         ids = tuple(dict.fromkeys(test.removesuffix(COLLECTION) for test in only))
+        if SESSION in ids:
+            ids = ()
+        limit = self.test_timeout
+        if seconds is not None:
+            limit = min(limit, max(seconds, MIN_TEST_SECONDS))
         return run_tests(
             sandbox,
             self.command,
             only=ids,
-            timeout=self.test_timeout,
-            per_test=min(PER_TEST_SECONDS, self.test_timeout / 4),
+            timeout=limit,
+            per_test=min(PER_TEST_SECONDS, limit / 4),
             trace=trace,
         )
 
@@ -72,9 +89,10 @@ def make_workspace(
     try:
         command = detect(contents.keys(), contents.__getitem__, settings.test_command)
     except NoTestsError as error:
-        raise UsageError(
-            "no tests were found", "Name the command with --test-cmd, for example 'pytest -q'."
-        ) from error
+        hint = "Name the command with --test-cmd, for example --test-cmd 'pytest -q'."
+        if settings.test_command:
+            raise UsageError(str(error), hint) from error
+        raise UsageError("no tests were found", hint) from error
     if any(path.startswith("src/") and path.endswith(".py") for path in contents):
         command = dataclasses.replace(command, env=(("PYTHONPATH", "src"), *command.env))
     image = settings.image
@@ -87,7 +105,7 @@ def make_workspace(
             image = prepared_image(capture.files, BASE_IMAGE)
     spec = Spec(
         root=str(capture.root),
-        environment=_environment(capture.root, settings.environment),
+        environment=_environment(capture, settings.environment),
         image=image,
         limits=Limits(wall_seconds=settings.test_timeout),
     )
@@ -109,28 +127,32 @@ def check_sandbox(settings: Settings) -> None:
         raise EnvironmentFailure(f"no sandbox can be used ({text})", "Run `agent doctor`.")
 
 
-def _environment(root: Path, configured: str | None) -> str | None:
-    """The Python environment of the repository's tests on this machine, or None."""
-    import os
+def _environment(capture: Capture, configured: str | None) -> str | None:
+    """The Python environment of the repository's tests on this machine, or None.
 
+    One that comes with the repository's own files is not trusted: it could name any host path.
+    """
     if configured:
         path = Path(configured).expanduser().resolve()
-        if not (path / "bin" / "python").exists():
+        if not _is_environment(path):
             raise EnvironmentFailure(
                 f"{path} is no Python environment (bin/python is missing)",
                 "Create it with `python3 -m venv` and install the repository's packages.",
             )
         return str(path)
-    candidates: list[str | Path | None] = [
-        os.environ.get("VIRTUAL_ENV"),
-        root / ".venv",
-        root / "venv",
-    ]
-    for candidate in candidates:
-        path = Path(candidate or "")
-        if candidate and (path / "bin" / "python").exists():
-            return str(path.resolve())
+    active = Path(os.environ.get("VIRTUAL_ENV", ""))
+    if active.parts and _is_environment(active):
+        return str(active.resolve())
+    tracked = {file.path.split("/", 1)[0] for file in capture.files}
+    for name in (".venv", "venv"):
+        path = capture.root / name
+        if name not in tracked and not path.is_symlink() and _is_environment(path):
+            return str(path)
     return None
+
+
+def _is_environment(path: Path) -> bool:
+    return (path / "bin" / "python").is_file()
 
 
 def timed() -> Callable[[], float]:

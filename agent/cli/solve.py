@@ -120,8 +120,8 @@ def _run(
         tree = capture(repo)
         if delivery.writes_tree:
             apply.check_writable(tree)
-        if delivery.branch:
-            apply.check_branch(repo, delivery.branch)
+        if delivery.commit or delivery.branch:
+            apply.check_commit(repo, delivery.branch)
         check_sandbox(settings)
         listener = stack.enter_context(_view(silent))
         workspace = make_workspace(tree, settings, on_line=_note(silent))

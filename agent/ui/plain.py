@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from agent.ui.lines import line
@@ -12,4 +13,5 @@ from policies.experience.events import Event
 def show(event: Event | Progress) -> None:
     """Print the event's line, if it has one."""
     if text := line(event):
-        print(text, file=sys.stderr, flush=True)
+        with contextlib.suppress(BrokenPipeError):
+            print(text, file=sys.stderr, flush=True)

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from tools.testing.results import COLLECTION, PASSING, TestRun
+from tools.testing.results import COLLECTION, FAILING, SESSION, TestRun
+
+PSEUDO = (COLLECTION, SESSION)
+
+
+def is_pseudo(test: str) -> bool:
+    """Whether an id stands for a file or a session that could not start, not for a test."""
+    return test.endswith(PSEUDO)
 
 
 def is_green(run: TestRun, test: str) -> bool:
-    """Whether a test passed in a run.
+    """Whether a test passed in a run; expected failures do not count.
 
     A collection error (`path (collection)`) is green once the file is collected and all of its
-    tests pass.
+    tests pass; a session error once the session ends with tests that passed and none that failed.
     """
+    if test == SESSION:
+        return test not in run.outcomes and run.complete and bool(run.passing) and not run.failing
     if not test.endswith(COLLECTION):
-        return run.outcomes.get(test) in PASSING
+        return run.outcomes.get(test) == "passed"
     prefix = test.removesuffix(COLLECTION) + "::"
     inside = [outcome for name, outcome in run.outcomes.items() if name.startswith(prefix)]
-    return test not in run.outcomes and bool(inside) and all(o in PASSING for o in inside)
+    return test not in run.outcomes and bool(inside) and not FAILING.intersection(inside)
+
+
+def passed(run: TestRun) -> tuple[str, ...]:
+    """The tests that passed outright."""
+    return tuple(test for test, outcome in run.outcomes.items() if outcome == "passed")
+
+
+def broken(before: TestRun, after: TestRun) -> tuple[str, ...]:
+    """Tests that were better off before: passed and do not any more, or fail where they did not."""
+    return tuple(
+        test
+        for test, outcome in before.outcomes.items()
+        if (outcome == "passed" and after.outcomes.get(test) != "passed")
+        or (outcome not in FAILING and after.outcomes.get(test) in FAILING)
+    )
+
+
+def newly_failing(before: TestRun, after: TestRun) -> tuple[str, ...]:
+    """Tests that fail and were not there before."""
+    return tuple(test for test in after.failing if test not in before.outcomes)
 
 
 def lacks_module(run: TestRun, test: str) -> bool:
@@ -23,3 +52,22 @@ def lacks_module(run: TestRun, test: str) -> bool:
     failure = run.failures.get(test)
     message = failure.message if failure else ""
     return test.endswith(COLLECTION) and any(m in message for m in run.missing_modules)
+
+
+def test_files(run: TestRun) -> tuple[str, ...]:
+    """The files that hold the tests of a run; sources that are tested by doctest are none."""
+    files = {
+        test.split("::", 1)[0].removesuffix(COLLECTION)
+        for test in run.outcomes
+        if "::" in test and not _is_doctest(test)
+    }
+    return tuple(sorted(files))
+
+
+def doctest_files(run: TestRun) -> frozenset[str]:
+    """The sources whose docstrings are tests of a run."""
+    return frozenset(test.split("::", 1)[0] for test in run.outcomes if _is_doctest(test))
+
+
+def _is_doctest(test: str) -> bool:
+    return "." in test.rpartition("::")[2].split("[", 1)[0] and "::" in test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -42,7 +43,7 @@ class Split:
         return sum(
             line.startswith(("+", "-")) and not line.startswith(("+++", "---"))
             for part in self.allowed
-            for line in part.text.splitlines()
+            for line in _lines(part.text)
         )
 
 
@@ -72,7 +73,7 @@ def split(diff: str, protected: Sequence[str] = ()) -> Split:
 
 def _parts(diff: str) -> list[FilePatch]:
     chunks: list[list[str]] = []
-    for line in diff.splitlines(keepends=True):
+    for line in _lines(diff):
         if line.startswith("diff --git "):
             chunks.append([])
         if chunks:
@@ -104,12 +105,26 @@ def _path_of(header: str) -> str:
     return rest[2 : (len(rest) - 1) // 2]
 
 
+_ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
+
+
 def _unquote(text: str) -> str:
-    return (
-        text.encode("latin-1", "backslashreplace")
-        .decode("unicode_escape")
-        .encode("latin-1", "surrogateescape")
-        .decode("utf-8", "surrogateescape")
+    """A path as git quotes it in C style, byte by byte."""
+    out = bytearray()
+    for octal, escape, plain in re.findall(r"\\([0-7]{3})|\\(.)|([^\\]+)", text):
+        if octal:
+            out.append(int(octal, 8) & 0xFF)
+        elif escape:
+            out.append(_ESCAPES.get(escape, ord(escape) & 0xFF))
+        else:
+            out += plain.encode("utf-8", "surrogateescape")
+    return out.decode("utf-8", "surrogateescape")
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as git sees them, ended by a line feed and by nothing else."""
+    return [line + "\n" for line in text.split("\n")[:-1]] + [text.rpartition("\n")[2]] * (
+        not text.endswith("\n") and bool(text)
     )
 
 
@@ -119,7 +134,7 @@ def _unsafe(part: FilePatch) -> str:
         return f"a path leaves the repository: {part.path!r}"
     if any(piece.lower() == ".git" for piece in path.parts):
         return f"touches git's own files: {part.path!r}"
-    if any(row.startswith("+") and "[REDACTED:" in row for row in part.text.splitlines()):
+    if any(row.startswith("+") and "[REDACTED:" in row for row in _lines(part.text)):
         return f"writes a redaction mark into {part.path!r}: the line it replaces held a secret"
     if part.mode is not None and part.mode not in ("100644", "100755"):
         return f"makes a link or a special file: {part.path!r} (mode {part.mode})"

@@ -23,4 +23,4 @@ def is_protected(path: str, extra: Sequence[str] = ()) -> bool:
         return True
     if any(fnmatchcase(pure.name, pattern) for pattern in _NAMES):
         return True
-    return any(fnmatchcase(path, pattern) for pattern in extra)
+    return any(path == pattern or fnmatchcase(path, pattern) for pattern in extra)

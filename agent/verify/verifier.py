@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.verify.outcomes import is_green
+from agent.verify.outcomes import broken as broken_tests
+from agent.verify.outcomes import doctest_files, is_green, is_pseudo, newly_failing, passed
 from agent.verify.patch import Split, split
 from agent.verify.tamper import findings as tamper_findings
 from agent.workspace import Workspace, timed
 from tools.sandbox.base import PatchError, PathError, Sandbox
-from tools.testing.results import COLLECTION, TestRun
+from tools.testing.results import TestRun
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Verdict:
     """What the verifier saw. Only `verified` patches are ever called fixes.
 
     `after` holds outcomes by test id; `files` the new bytes of each changed file (None when it
-    is removed), for applying; `rewards` named components, None where one could not be scored.
+    is removed) and `modes` their git modes where the patch sets them, for applying; `rewards`
+    named components, None where one could not be scored.
     """
 
     verified: bool
@@ -30,7 +32,7 @@ class Verdict:
     broken: tuple[str, ...] = ()
     after: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes | None] = field(default_factory=dict)
-    executable: frozenset[str] = frozenset()
+    modes: Mapping[str, str] = field(default_factory=dict)
     rewards: Mapping[str, float | None] = field(default_factory=dict)
     run: TestRun | None = None
     seconds: float = 0.0
@@ -60,15 +62,17 @@ class Verifier:
         parts = split(diff, self.protected)
         if parts.findings or not parts.allowed:
             reasons = parts.findings or ("the patch changes no source file",)
-            return self._rejected(diff, reasons, parts.findings, clock())
+            return self._rejected(parts.diff, reasons, parts.findings, clock())
         with self.workspace.fresh() as sandbox:
             before = {part.path: _read(sandbox, part.path) for part in parts.allowed}
             try:
                 sandbox.apply(parts.diff)
             except PatchError as error:
-                return self._rejected(diff, (f"the patch does not apply: {error}",), (), clock())
+                reason = f"the patch does not apply: {error}"
+                return self._rejected(parts.diff, (reason,), (), clock())
             files = {part.path: _read(sandbox, part.path) for part in parts.allowed}
-            found = tamper_findings(_present(before), _present(files))
+            doctested = doctest_files(self.baseline)
+            found = tamper_findings(_present(before), _present(files), doctested)
             run = self.workspace.test(sandbox)
         return self._verdict(parts, run, tuple(found), files, clock())
 
@@ -81,9 +85,10 @@ class Verifier:
         seconds: float,
     ) -> Verdict:
         fixed = tuple(test for test in self.targets if is_green(run, test))
-        broken = tuple(test for test in self.baseline.passing if not is_green(run, test))
+        broken = broken_tests(self.baseline, run)
+        new = newly_failing(self.baseline, run)
         gone = self.baseline.outcomes.keys() - run.outcomes.keys()
-        missing = sorted(test for test in gone if not test.endswith(COLLECTION))
+        missing = sorted(test for test in gone if not is_pseudo(test))
         reasons = list(found)
         if not self.targets:
             reasons.append("no failing test shows the bug")
@@ -91,6 +96,8 @@ class Verifier:
             reasons.append(f"{len(unfixed)} of {len(self.targets)} failing tests still fail")
         if broken:
             reasons.append(f"{len(broken)} passing tests no longer pass: {', '.join(broken[:3])}")
+        if new:
+            reasons.append(f"{len(new)} tests fail that did not run before: {', '.join(new[:3])}")
         if missing:
             reasons.append(f"{len(missing)} tests did not run: {', '.join(missing[:3])}")
         if not run.complete:
@@ -104,7 +111,7 @@ class Verifier:
             broken=broken,
             after=dict(run.outcomes),
             files=files,
-            executable=frozenset(p.path for p in parts.allowed if p.mode == "100755"),
+            modes={part.path: part.mode for part in parts.allowed if part.mode},
             rewards=_rewards(self, parts, fixed, broken, found, not reasons),
             run=run,
             seconds=seconds,
@@ -132,7 +139,7 @@ def _rewards(
     resolved: bool,
 ) -> dict[str, float | None]:
     """Named reward components; a scalar is a configured function of them."""
-    passing = len(verifier.baseline.passing)
+    passing = len(passed(verifier.baseline))
     return {
         "resolved": float(resolved),
         "fixed": len(fixed) / len(verifier.targets) if verifier.targets else None,

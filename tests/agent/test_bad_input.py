@@ -304,13 +304,13 @@ def test_a_file_that_changes_meanwhile_is_not_overwritten(git_repo, tmp_path, mo
     model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
     from agent import apply
 
-    real = apply.apply_to_tree
+    real = apply.deliver
 
-    def late(capture, verdict):
+    def late(*arguments):
         (repo / "shop/catalogue.py").write_text("# the user typed on\n")
-        return real(capture, verdict)
+        return real(*arguments)
 
-    monkeypatch.setattr(apply, "apply_to_tree", late)
+    monkeypatch.setattr(apply, "deliver", late)
     report = shop.solve(repo, model)
     assert report["exit_code"] == 3
     assert "has changed since the run began; nothing was written" in report["message"]

@@ -58,3 +58,12 @@ def test_what_decides_the_verdict_is_protected(path):
 def test_sources_are_not_protected_unless_asked():
     assert not is_protected("src/protest.py")
     assert is_protected("src/golden.py", ["src/golden.*"])
+
+
+def test_lines_end_at_line_feeds_alone():
+    text = NEW.format(p="a.py", m="100644") + '+x\x0c K="[REDACTED:aws]"\n'
+    assert "redaction mark" in split(text).findings[0]
+    header = CHANGE.format(p="a\u2028b.py")
+    assert split(header).allowed[0].path == "a\u2028b.py"
+    raw = 'diff --git "a/\u4e2d\\"x.py" "b/\u4e2d\\"x.py"\n@@ -1 +1 @@\n-a\n+b\n'
+    assert split(raw).allowed[0].path == '\u4e2d"x.py'

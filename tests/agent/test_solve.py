@@ -188,3 +188,49 @@ def test_other_test_runners_count_by_exit_code(git_repo, tmp_path):
     model = shop.script(tmp_path, ["plan\ncause: one too many\nsymbol: calc.py::double", edit])
     report = shop.solve(repo, model, "--test-cmd", "sh check.sh")
     assert (report["status"], report["targets"]) == ("verified", ["<command>"])
+
+
+def test_secrets_are_neither_prompted_nor_stored(git_repo, tmp_path, private_home):
+    secret = "ghp_" + "a1B2" * 9
+    files = shop.files()
+    source = files["shop/catalogue.py"].decode()
+    leak = f'    token = "{secret}"\n    print(token)\n    start = number * size\n'
+    files["shop/catalogue.py"] = source.replace("    start = number * size\n", leak).encode()
+    report = shop.solve(git_repo(files), shop.script(tmp_path, [shop.PLAN, shop.GOOD]))
+    assert report["status"] == "verified"
+    with Store.open() as store:
+        stored = "".join(e.model_dump_json() for e in store.events(store.resolve("last")))
+    assert secret not in stored
+    assert "[REDACTED:" in stored
+    for path in private_home.rglob("*"):
+        assert not path.is_file() or secret.encode() not in path.read_bytes()
+
+
+def test_a_test_file_by_any_name_is_protected(git_repo, tmp_path):
+    files = {
+        "pytest.ini": "[pytest]\npython_files = check_*.py\n",
+        "app/f.py": "def f():\n    return 1\n",
+    }
+    files["app/check_f.py"] = "from app.f import f\n\ndef test_f():\n    assert f() == 2\n"
+    weaker = {"path": "app/check_f.py", "old": "== 2", "new": "== 1"}
+    command = {"command": "sed -i 's/== 2/== 1/' app/check_f.py"}
+    calls = [
+        ("plan", {"cause": "x", "symbol": "app/f.py::f"}),
+        ("replace_text", weaker),
+        ("shell", command),
+        ("submit", {}),
+    ]
+    replies = [{"tool_calls": [{"name": n, "arguments": arguments}]} for n, arguments in calls]
+    model = shop.script(tmp_path, replies, calls_tools=True)
+    report = shop.solve(git_repo(files), model, "--samples", "1")
+    assert report["status"] == "not_solved"
+    with Store.open() as store:
+        judged = [e for e in store.events(store.resolve("last")) if e.kind == "judged"]
+    assert judged[0].findings == ("changes a protected file: app/check_f.py",)
+
+
+def test_a_full_context_ends_the_attempt_and_not_the_run(repo, tmp_path):
+    script = [shop.PLAN, shop.GOOD]
+    model = shop.script(tmp_path, script, context_tokens=100)
+    report = shop.solve(repo, model, "--samples", "2")
+    assert (report["status"], report["attempts"]) == ("not_solved", 2)

@@ -13,7 +13,8 @@ from agent.verify.tamper import findings
         (b"import pytest\n", "imports the test framework (pytest)"),
         (b"from _pytest import reports\n", "imports the test framework (_pytest)"),
         (b"import os\nos.environ.get('PYTEST_CURRENT_TEST')\n", "asks whether it is being tested"),
-        (b"import sys\nf = sys._getframe(1)\n", "reads its callers' frames"),
+        (b"import sys\nf = sys._getframe(1)\n", "has no business (sys._getframe)"),
+        (b"import sys\nsys.modules['pytest'].xfail()\n", "has no business (sys.modules)"),
         (b"class A:\n    def __eq__(self, o):\n        return True\n", "equal everything"),
     ],
 )
@@ -32,3 +33,12 @@ def test_shadowing_a_module_is_found():
 
 def test_unparsable_source_is_no_crash():
     assert findings({}, {"a.py": b"def ("}) == []
+
+
+def test_changed_doctest_examples_are_found_where_they_are_tests():
+    old = b'def f():\n    """\n    >>> f()\n    1\n    """\n'
+    new = old.replace(b"    1\n", b"    2\n")
+    assert findings({"a.py": old}, {"a.py": new}) == []
+    assert findings({"a.py": old}, {"a.py": new}, {"a.py"}) == ["changes doctest examples in a.py"]
+    more = old.replace(b"    1\n", b"    1\n    >>> f() + 1\n    2\n")
+    assert findings({"a.py": old}, {"a.py": more}, {"a.py"}) == []
