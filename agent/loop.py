@@ -17,10 +17,14 @@ from policies.experience.events import Phase
 from tools.base import Observation, Tool, capped
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
 from tools.files import LIST_FILES, READ_FILE, SEARCH
+from tools.git import GIT_DIFF, GIT_LOG, blame_tool
 from tools.shell import SHELL
 from tools.testing.results import TestRun
 
-FREE_TOOLS = (READ_FILE, SEARCH, LIST_FILES, EDIT_SYMBOL, REPLACE_TEXT, CREATE_FILE, SHELL, SUBMIT)
+FREE_TOOLS = (
+    READ_FILE, SEARCH, LIST_FILES, EDIT_SYMBOL, REPLACE_TEXT, CREATE_FILE, SHELL, GIT_DIFF, GIT_LOG,
+    SUBMIT,
+)  # fmt: skip
 MISTAKES_PER_ROUND = 1
 PLAN_TOKENS = 160
 DIFF_CHARACTERS = 2000
@@ -67,7 +71,7 @@ class Loop(Attempt):
     def edit(self, symbol: str) -> None:
         """Let the policy change the code: one action of a small model, many of a strong one."""
         free = self.policy.calls_tools
-        tools: list[Tool[Any]] = list(FREE_TOOLS) if free else [EDIT_SYMBOL]
+        tools: list[Tool[Any]] = self.free_tools() if free else [EDIT_SYMBOL]
         choices = {} if free else {"symbol": [symbol]}
         source = self.brief.sources.get(symbol, "")
         length = self.settings.context_tokens // 4 if free else 200 + len(source) // 2
@@ -82,6 +86,11 @@ class Loop(Attempt):
             mistakes = 0 if ok else mistakes + 1
             if mistakes > MISTAKES_PER_ROUND:
                 return
+
+    def free_tools(self) -> list[Tool[Any]]:
+        """What a policy that calls tools may do."""
+        root = self.workspace.spec.root
+        return [*FREE_TOOLS, *([blame_tool(root)] if root else [])]
 
     def critique(self, symbol: str, run: TestRun, diff: str, *, kept: bool) -> str:
         """Show the policy its patch and the failures; ask what is wrong and what to change next."""

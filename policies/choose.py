@@ -1,4 +1,4 @@
-"""One string names a policy: a local model, a hosted one, or a script."""
+"""One string names a policy: a local model, a hosted one, a script, or a recording."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_policy(
     - a name of the catalogue, or one given by `agent models add`
     - the path of a GGUF file; `hf:OWNER/REPO/FILE.gguf`; `https://….gguf`
     - `PROVIDER/MODEL` of any litellm provider; `openai/NAME@http://HOST:PORT/v1` for a server
-    - `scripted:FILE`
+    - `scripted:FILE`; `replay:ID` of a trajectory in the user's store, or `replay:last`
 
     Weights that are not on this machine are downloaded; `on_download` is first called with
     0 (or the bytes kept from before), the total in bytes and the source, then as bytes
@@ -41,6 +41,10 @@ def open_policy(
         from policies.scripted import ScriptedPolicy
 
         return ScriptedPolicy.load(Path(model.removeprefix("scripted:")).expanduser())
+    if model.startswith("replay:"):
+        from policies.experience.replay import open_replay
+
+        return open_replay(model.removeprefix("replay:"), context_tokens)
     server = _SERVER.fullmatch(model)
     if server or _is_hosted(model):
         from policies.hosted import LiteLLMPolicy

@@ -61,6 +61,9 @@ class LlamaCppPolicy:
     `seed` of None draws one.
 
     Stop strings are part of the text, as they are of the tokens. Prefer a grammar.
+
+    Nothing is drafted from the prompt: a rewrite was written 1.35 times as fast that way,
+    but llama.cpp reports no log-probabilities for drafted tokens.
     """
 
     def __init__(
@@ -71,21 +74,17 @@ class LlamaCppPolicy:
         parallel: int = PARALLEL,
         threads: int | None = None,
         adapter: Path | None = None,
-        speculative: bool = False,
     ) -> None:
         """Load `model`, in a second or two from a warm disk.
 
         `context_tokens` bounds prompt and completion of one sample; `parallel` samples are
         drawn at a time. `threads` defaults to the physical cores. `adapter` is a LoRA in
-        GGUF form; `adapter_scale` (1 on, 0 off) may be changed between calls. `speculative`
-        drafts from the prompt: a rewrite is written 1.35 times as fast, in the same
-        tokens, but llama.cpp then reports no log-probabilities and they are None.
+        GGUF form; `adapter_scale` (1 on, 0 off) may be changed between calls.
         """
         if context_tokens < 1 or parallel < 1:
             raise PolicyError("context_tokens and parallel must be at least 1.")
         self.adapter_scale = 1.0
         self._adapter = adapter
-        self._speculative = speculative
         self._parallel = parallel
         self._context = context_tokens
         self._cells = context_tokens + (parallel - 1) * min(_SHARE_PER_SAMPLE, context_tokens)
@@ -96,7 +95,7 @@ class LlamaCppPolicy:
                 raise PolicyError(f"no adapter at {adapter}: check the path.")
             self._adapter_version = f"+adapter:{digest(adapter)[:12]}"
         self._server = LlamaServer(
-            model.path, self._cells, parallel, threads or default_threads(), adapter, speculative
+            model.path, self._cells, parallel, threads or default_threads(), adapter
         )
         self._plain = lru_cache(4096)(self._looks_special)
         self._end_of_turn = self._find_end_of_turn()
@@ -135,7 +134,8 @@ class LlamaCppPolicy:
         """Draw `n` completions; those that fit are decoded together and share one prefill.
 
         While it runs, no other process of this user generates with a local model: two that
-        spin on the same cores slow each other down many times over.
+        spin on the same cores slow each other down many times over. While another one does,
+        `on_progress` is called with no tokens and the seconds waited.
         """
         if n < 1:
             raise PolicyError(f"cannot draw {n} completions: ask for at least one.")
@@ -150,8 +150,13 @@ class LlamaCppPolicy:
         at_once = min(self._parallel, room)
         seed = secrets.randbelow(2**31) if sampling.seed is None else sampling.seed
         drawn: list[Completion] = []
-        begun = time.monotonic()
-        with locked(data_root() / "generation.lock"):
+
+        def wait(seconds: float) -> None:
+            if on_progress is not None:
+                on_progress(Progress(completion_tokens=0, seconds=seconds))
+
+        with locked(data_root() / "generation.lock", wait):
+            begun = time.monotonic()
             while len(drawn) < n:
                 written = sum(completion.usage.completion for completion in drawn)
 
@@ -188,7 +193,7 @@ class LlamaCppPolicy:
             "repeat_penalty": 1.0,
             "stop": list(sampling.stop),
             "seed": seed % 2**32,
-            "n_probs": 0 if self._speculative else 1,
+            "n_probs": 1,
             "post_sampling_probs": False,
             "return_tokens": True,
             "cache_prompt": True,
@@ -242,18 +247,38 @@ class LlamaCppPolicy:
         """The rendered conversation and its ids, those of known completions unchanged."""
         rendered = self._server.render([_as_chat(message) for message in messages])
         known, ids = self._prefixes.longest(rendered)
-        literal = {message.content for message in messages if self._plain(message.content)}
-        return rendered, [*ids, *self._tokenize(rendered[len(known) :], literal)]
+        at, tokens = len(known), list(ids)
+        for start, end in self._literal(messages, rendered):
+            if end > at:
+                tokens += self._server.tokenize(rendered[at : max(at, start)])
+                tokens += self._server.tokenize(rendered[max(at, start) : end], special=False)
+                at = end
+        return rendered, tokens + self._server.tokenize(rendered[at:])
 
-    def _tokenize(self, text: str, literal: set[str]) -> list[int]:
-        """Ids of rendered `text`, in which the `literal` contents hold no control tokens."""
-        if not literal:
-            return self._server.tokenize(text)
-        pattern = "|".join(re.escape(part) for part in sorted(literal, key=len, reverse=True))
-        ids: list[int] = []
-        for index, part in enumerate(re.split(f"({pattern})", text)):
-            ids += self._server.tokenize(part, special=index % 2 == 0)
-        return ids
+    def _literal(self, messages: Sequence[Message], rendered: str) -> list[tuple[int, int]]:
+        """Where in `rendered` the contents stand that hold no control tokens, in order.
+
+        The template is rendered once more with marks in their places. One that alters
+        contents is searched for them, message by message.
+        """
+        places = [index for index, message in enumerate(messages) if self._plain(message.content)]
+        if not places:
+            return []
+        mark = secrets.token_hex(8)
+        marked = list(messages)
+        for index in places:
+            marked[index] = messages[index].model_copy(update={"content": f"{mark}{index:06}"})
+        template = self._server.render([_as_chat(message) for message in marked])
+        pieces = re.split(f"{mark}(\\d{{6}})", template)
+        for trim in (str, str.strip):
+            text, spans = pieces[0], []
+            for place, rest in zip(pieces[1::2], pieces[2::2], strict=True):
+                content = trim(messages[int(place)].content)
+                spans.append((len(text), len(text) + len(content)))
+                text += content + rest
+            if text == rendered:
+                return spans
+        return _searched([message.content for message in messages], set(places), rendered)
 
     def _looks_special(self, content: str) -> bool:
         if not _SPECIAL_LOOKALIKE.search(content):
@@ -269,13 +294,11 @@ class LlamaCppPolicy:
 
     def _logprobs(
         self, choice: dict[str, Any], prompt_ids: tuple[int, ...], ids: tuple[int, ...]
-    ) -> tuple[float, ...] | None:
+    ) -> tuple[float, ...]:
         """The log-probability of each of `ids`, scoring those that the engine left out.
 
         The engine reports a token when the text so far ends with a whole character.
         """
-        if self._speculative:
-            return None
         reported = choice["completion_probabilities"]
         if len(reported) == len(ids):
             return tuple(float(entry["logprob"]) for entry in reported)
@@ -312,6 +335,21 @@ class LlamaCppPolicy:
                 if entry["id"] == token:
                     return dict(entry)
         raise PolicyError(f"llama.cpp reports no probability of token {token}.")
+
+
+def _searched(contents: list[str], places: set[int], rendered: str) -> list[tuple[int, int]]:
+    """The spans in `rendered` of the `contents` at `places`, each behind the one before it."""
+    at = 0
+    spans = []
+    for index, content in enumerate(contents):
+        for text in (content, content.strip()):
+            start = rendered.find(text, at)
+            if text and start >= 0:
+                at = start + len(text)
+                if index in places:
+                    spans.append((start, at))
+                break
+    return spans
 
 
 def _as_chat(message: Message) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from policies.base import ContextOverflow, PolicyError
 
 _POLL_SECONDS = 0.25
 _SETTLE_SECONDS = 1.3
+_PATIENCE_SECONDS = 30.0
 _CACHE_MIB = 2048
 _SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 _SPINS = "3000"
@@ -28,8 +29,9 @@ def _load_engine() -> Any:
 
     By default OpenMP spins for milliseconds at each of the thousands of barriers of a
     token: beside one busy process on two cores, that left 2 to 12 tokens a second of 38.
-    Spinning 3000 times costs nothing measurable alone and leaves 10. OpenMP reads the
-    variable when it is loaded; a value that the user has set is kept.
+    With 3000 spins it left 10, and alone no loss stood out from the scatter between runs;
+    that is one machine, one model and one library of OpenMP. The variable is read when
+    OpenMP is loaded; a value that the user has set is kept.
     """
     spin = not any(name in os.environ for name in _SPIN_VARIABLES)
     if spin:
@@ -62,7 +64,6 @@ class LlamaServer:
         parallel: int,
         threads: int,
         adapter: Path | None = None,
-        speculative: bool = False,
     ) -> None:
         """Load `model` with room for `cells` tokens, shared by `parallel` sequences."""
         xllamacpp = _load_engine()
@@ -89,12 +90,6 @@ class LlamaServer:
             lora.path = str(adapter)
             lora.scale = 1.0
             params.lora_adapters = [lora]
-        if speculative:
-            params.speculative.types = [
-                xllamacpp.common_speculative_type.COMMON_SPECULATIVE_TYPE_NGRAM_MAP_K
-            ]
-            params.speculative.ngram_map_k.size_n = 4
-            params.speculative.ngram_map_k.size_m = 24
         try:
             self._server = xllamacpp.Server(params)
         except RuntimeError as error:
@@ -114,21 +109,26 @@ class LlamaServer:
 
         `on_poll` is called about four times a second with the tokens written so far, over
         all sequences. KeyboardInterrupt, and any error in `on_poll`, cancels the request.
+        Generation may take any time; any other answer is a PolicyError after 30 seconds.
         """
         self._settle()
-        with self._connection() as connection:
+        timeout = None if path == "/completion" else _PATIENCE_SECONDS
+        begun = time.monotonic()
+        with self._connection(timeout) as connection:
             written: dict[int, int] = {}
             try:
-                connection.request("POST", path, json.dumps(body), self._headers())
+                self._request(connection, "POST", path, json.dumps(body))
                 while not select.select([connection.sock], [], [], _POLL_SECONDS)[0]:
+                    if timeout is not None and time.monotonic() - begun > timeout:
+                        raise _no_answer(f"{path} took more than {timeout:.0f} s")
                     if on_poll is not None:
                         written |= self._written()
                         on_poll(sum(written.values()))
-                return self._answer(connection)
-            except BaseException as error:
-                if not isinstance(error, PolicyError):
-                    self._cancelled = time.monotonic()
+                status, raw = self._read(connection)
+            except BaseException:
+                self._cancelled = time.monotonic()
                 raise
+        return self._parse(status, raw)
 
     def render(self, messages: list[dict[str, Any]]) -> str:
         """The text of a conversation in the model's chat template, ready for the answer."""
@@ -152,48 +152,74 @@ class LlamaServer:
     def _settle(self) -> None:
         if self._server is None:
             raise PolicyError("this model was closed: open the policy again.")
+        patience = time.monotonic() + _PATIENCE_SECONDS
         while self._cancelled:
+            if time.monotonic() > patience:
+                raise _no_answer("it is still busy with a request that was cancelled")
             time.sleep(max(0.0, self._cancelled + _SETTLE_SECONDS - time.monotonic()))
             self._cancelled = time.monotonic() if self._slots_busy() else 0.0
 
     def _slots(self) -> list[dict[str, Any]]:
-        with self._connection() as connection:
-            connection.request("GET", "/slots", headers=self._headers())
-            return list(self._answer(connection))
+        with self._connection(_PATIENCE_SECONDS) as connection:
+            self._request(connection, "GET", "/slots")
+            return list(self._parse(*self._read(connection)))
 
     def _slots_busy(self) -> bool:
         return any(slot["is_processing"] for slot in self._slots())
 
     def _written(self) -> dict[int, int]:
-        """Tokens that each sequence at work has written."""
+        """Tokens that each sequence at work has written; none while a long prefill goes on."""
+        try:
+            slots = self._slots()
+        except PolicyError:
+            return {}
         return {
             int(slot["id"]): sum(int(state["n_decoded"]) for state in slot["next_token"])
-            for slot in self._slots()
+            for slot in slots
             if slot["is_processing"] and slot.get("next_token")
         }
 
     @contextlib.contextmanager
-    def _connection(self) -> Iterator[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection(self._host, self._port)
+    def _connection(self, timeout: float | None) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         try:
             yield connection
         finally:
             connection.close()
 
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+    def _request(
+        self,
+        connection: http.client.HTTPConnection,
+        method: str,
+        path: str,
+        body: str | None = None,
+    ) -> None:
+        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, body, headers)
+        except (OSError, http.client.HTTPException) as error:
+            raise _no_answer(f"{path}: {error}") from error
 
-    def _answer(self, connection: http.client.HTTPConnection) -> Any:
+    def _read(self, connection: http.client.HTTPConnection) -> tuple[int, bytes]:
         try:
             response = connection.getresponse()
-            raw = response.read()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise PolicyError(f"the engine broke off its answer: {error}. Try again.") from error
+            raise _no_answer(f"it broke off: {error or type(error).__name__}") from error
+
+    def _parse(self, status: int, raw: bytes) -> Any:
         answer = json.loads(raw)
-        if response.status == 200:
+        if status == 200:
             return answer
         error_body = answer.get("error", {}) if isinstance(answer, dict) else {}
         message = str(error_body.get("message", raw[:200]))
         if error_body.get("type") == "exceed_context_size_error":
             raise ContextOverflow(f"llama.cpp: {message}")
         raise PolicyError(f"llama.cpp refused the request: {message}")
+
+
+def _no_answer(reason: str) -> PolicyError:
+    return PolicyError(
+        f"the local engine does not answer ({reason}): close this model and open it again; if "
+        "that does not help, look for other processes that keep the cores or the memory busy."
+    )

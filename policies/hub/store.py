@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,6 +19,7 @@ from policies.paths import models_root
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _HUB = re.compile(r"hf:([\w.-]+/[\w.-]+)/(.+\.gguf)")
 _GGUF_MAGIC = b"GGUF"
+_LEFTOVERS = (".part", ".hub.part", ".pypi.part", ".pypi.part.json")
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def add(source: str, name: str | None = None) -> Registered:
         path = Path(source).expanduser().resolve()
         if not path.is_file():
             raise PolicyError(f"no model file at {path}: check the path.")
-        _check_magic(path)
+        check_magic(path)
         source = str(path)
     stem = Path(source.split("?")[0]).stem
     name = name or re.sub(r"[^A-Za-z0-9._-]", "-", stem).lstrip("._-").lower()
@@ -149,7 +151,7 @@ def add(source: str, name: str | None = None) -> Registered:
 def remove(name: str) -> Path | None:
     """Forget an added model, or free the weights of a catalogue model; returns what was deleted.
 
-    A file that the user added by path is never deleted.
+    What broken downloads left goes too. A file that the user added by path is never deleted.
     """
     path = weights_path(name)
     mine = name in CATALOGUE or not registered(name).local
@@ -158,6 +160,10 @@ def remove(name: str) -> Path | None:
             known = _registry()
             known.pop(name, None)
             _save(known)
+    if mine:
+        for suffix in _LEFTOVERS:
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        shutil.rmtree(path.with_name(f"{path.name}.pypi.part.tmp"), ignore_errors=True)
     if mine and path.exists():
         path.unlink()
         return path
@@ -258,12 +264,8 @@ def record_digest(name: str, sha256: str) -> None:
             _save(known)
 
 
-def _digest(path: Path) -> str:
-    _check_magic(path)
-    return stamped_digest(path, models_root() / "stamps")
-
-
-def _check_magic(path: Path) -> None:
+def check_magic(path: Path, source: str = "") -> None:
+    """Raise PolicyError, naming `source` or the path, unless `path` starts as GGUF files do."""
     try:
         with path.open("rb") as handle:
             magic = handle.read(len(_GGUF_MAGIC))
@@ -271,9 +273,14 @@ def _check_magic(path: Path) -> None:
         raise PolicyError(f"cannot read {path}: {error.strerror}.") from error
     if magic != _GGUF_MAGIC:
         raise PolicyError(
-            f"{path} is no GGUF file: it starts with {magic!r}. "
+            f"{source or path} is no GGUF file: it starts with {magic!r}. "
             "Convert the model to GGUF, or name another file."
         )
+
+
+def _digest(path: Path) -> str:
+    check_magic(path)
+    return stamped_digest(path, models_root() / "stamps")
 
 
 def _size(path: Path) -> int | None:

@@ -25,12 +25,20 @@ class Hub:
         self.files: dict[str, bytes] = {}
         self.requests: list[tuple[str, str | None]] = []
         self.break_after: list[int] = []
+        self.portal: bytes | None = None
+        """What every request is answered with instead, as by a network that wants a login."""
         hub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 wanted = self.headers.get("Range")
                 hub.requests.append((self.path, wanted))
+                if hub.portal is not None:
+                    self.send_response(200)
+                    self.send_header("Content-Length", str(len(hub.portal)))
+                    self.end_headers()
+                    self.wfile.write(hub.portal)
+                    return
                 body = hub.files.get(self.path)
                 if body is None:
                     self.send_error(404)

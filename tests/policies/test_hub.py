@@ -281,6 +281,58 @@ def test_added_from_the_hub_and_removed(hub, weights):
     assert not model.path.exists()
 
 
+def test_a_login_page_is_no_added_model(hub, weights):
+    hub.files["/x.gguf"] = weights
+    hub.portal = b"<html>log in</html>"
+    name = store.add(f"{hub.url}/x.gguf").name
+    with pytest.raises(PolicyError, match=r"x\.gguf is no GGUF file: it starts with b'<htm'"):
+        pull(name)
+    assert store.registered(name).sha256 is None
+    assert not list(models_root().glob("*.part*"))
+    hub.portal = None
+    assert pull(name).path.read_bytes() == weights
+
+
+def test_a_login_page_spoils_no_catalogue_model(hub, tiny, weights, index):
+    hub.files[URL] = weights
+    begun = models_root() / "tiny.gguf.hub.part"
+    begun.parent.mkdir(parents=True)
+    hub.portal = b"<html>log in</html>"
+    with pytest.raises(PolicyError, match=rf"offers 19 bytes instead of {tiny.bytes}"):
+        pull("tiny")
+    assert not begun.exists()
+    begun.write_bytes(weights[:500_000])
+    with pytest.raises(PolicyError, match="offers 19 bytes"):
+        pull("tiny")
+    hub.portal = None
+    assert pull("tiny").path.read_bytes() == weights
+    assert hub.requests[-1] == (URL, "bytes=500000-")
+
+
+def test_files_without_a_known_digest_are_not_spliced(hub, weights):
+    hub.files["/x.gguf"] = weights
+    name = store.add(f"{hub.url}/x.gguf").name
+    (models_root() / "x.gguf.part").write_bytes(b"GGUF of another file")
+    hub.break_after = [600_000]
+    assert pull(name).path.read_bytes() == weights
+    assert [wanted for _, wanted in hub.requests] == [None, None]
+    hub.break_after = [600_000]
+    assert pull(name, force=True).path.read_bytes() == weights
+    assert hub.requests[-1][1] == "bytes=600000-"
+
+
+def test_removal_takes_the_leftovers(hub, tiny, weights):
+    hub.files["/x.gguf"] = weights
+    name = store.add(f"{hub.url}/x.gguf").name
+    for leftover in ("x.gguf.part", "tiny.gguf.hub.part", "tiny.gguf.pypi.part"):
+        (models_root() / leftover).write_bytes(b"GGUF")
+    (models_root() / "tiny.gguf.pypi.part.json").write_text("{}")
+    (models_root() / "tiny.gguf.pypi.part.tmp").mkdir()
+    assert store.remove(name) is None
+    assert store.remove("tiny") is None
+    assert not list(models_root().glob("*.part*"))
+
+
 def test_added_from_a_url_that_is_gone(hub):
     name = store.add(f"{hub.url}/x.gguf").name
     with pytest.raises(PolicyError, match=r"404.*pull x"):

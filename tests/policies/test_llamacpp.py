@@ -12,7 +12,9 @@ import time
 import pytest
 
 from policies.base import Constraint, ContextOverflow, Message, Policy, PolicyError, Sampling
-from policies.llamacpp import LlamaCppPolicy
+from policies.hub.files import locked
+from policies.llamacpp import LlamaCppPolicy, _searched
+from policies.paths import data_root
 from tests.policies.gguf_writer import write_adapter
 
 pytestmark = pytest.mark.model
@@ -84,13 +86,14 @@ def test_scores_of_left_out_tokens_agree_with_reported_ones(policy):
 
 
 def test_logprobs_are_those_of_the_raw_model(policy):
-    cold = policy.sample(ASK, 1, Sampling(max_tokens=20), FORCED)[0]
+    digits = Constraint(grammar='root ::= "8153"')  # one token each, whatever is sampled
+    cold = policy.sample(ASK, 1, Sampling(max_tokens=20), digits)[0]
     hot = policy.sample(
-        ASK, 1, Sampling(max_tokens=20, temperature=1.7, top_p=0.3, top_k=2), FORCED
+        ASK, 1, Sampling(max_tokens=20, temperature=1.7, top_p=0.3, top_k=2), digits
     )[0]
-    assert cold.text == hot.text == "def add(a, b):"
-    if cold.completion_ids == hot.completion_ids:
-        assert cold.logprobs == pytest.approx(hot.logprobs, abs=0.1)
+    assert cold.text == hot.text == "8153"
+    assert cold.completion_ids == hot.completion_ids
+    assert cold.logprobs == pytest.approx(hot.logprobs, abs=0.1)
     assert min(cold.logprobs) < -0.5
 
 
@@ -111,6 +114,42 @@ def test_control_tokens_in_a_message_are_plain_text(policy):
     end = policy._server.tokenize("<|im_end|>")[0]
     assert ids.count(end) == 2
     assert forged in policy._server.detokenize(list(ids))
+
+
+@pytest.mark.parametrize("content", ["<|im_end|>", "<|im_start|>", " <|im_end|>\n"])
+def test_a_message_that_is_a_control_token_leaves_the_template_its_own(policy, content):
+    turns = ["system", "user", "assistant", "user"]
+    other = [Message(role=role, content="x") for role in turns]
+    token = policy._server.tokenize(content.strip())[0]
+    wanted = policy._prompt(other)[1].count(token)
+    for place in range(len(turns)):
+        messages = list(other)
+        messages[place] = messages[place].model_copy(update={"content": content})
+        rendered, ids = policy._prompt(messages)
+        assert ids.count(token) == wanted
+        assert policy._server.detokenize(ids) == rendered
+
+
+def test_contents_that_a_template_alters_are_searched_in_order():
+    found = _searched(["<s>", " b ", "lost", "<s>"], {0, 3}, "[<s>][b][<s>]<s>")
+    assert found == [(1, 4), (9, 12)]
+
+
+def test_waiting_for_another_generation_is_told_and_can_be_ended(policy):
+    seen = []
+
+    class TooLong(Exception):
+        pass
+
+    def progress(step):
+        seen.append((step.completion_tokens, step.seconds > 0))
+        if len(seen) == 3:
+            raise TooLong
+
+    with locked(data_root() / "generation.lock"), pytest.raises(TooLong):
+        policy.sample(ASK, 1, Sampling(max_tokens=1), on_progress=progress)
+    assert seen == [(0, True)] * 3
+    assert policy.sample(ASK, 1, Sampling(max_tokens=1))
 
 
 def test_what_does_not_fit(policy):

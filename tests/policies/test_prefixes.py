@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
+import pytest
+
+from policies import cores
 from policies.cores import MAX_THREADS, default_threads
 from policies.prefixes import PrefixMap
 
@@ -33,5 +39,27 @@ def test_the_map_is_bounded_and_keeps_what_is_used():
     assert known.longest("P:1<end>")[1] == ()
 
 
-def test_threads():
-    assert 1 <= default_threads() <= MAX_THREADS
+@pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's topology")
+@pytest.mark.parametrize(
+    ("cpus", "siblings", "quota", "threads"),
+    [
+        (4, 2, "max 100000", 2),
+        (4, 1, "max 100000", 4),
+        (4, 1, "250000 100000", 2),
+        (4, 1, "50000 100000", 1),
+        (4, 1, None, 4),
+        (4, None, "max 100000", 4),
+        (32, 2, "max 100000", MAX_THREADS),
+    ],
+)
+def test_threads(tmp_path, monkeypatch, cpus, siblings, quota, threads):
+    for cpu in range(cpus if siblings else 0):
+        topology = tmp_path / f"cpu{cpu}/topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{cpu // siblings}\n")
+    if quota:
+        (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    monkeypatch.setattr(cores, "_CPUS", tmp_path)
+    monkeypatch.setattr(cores, "_QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cpus)))
+    assert default_threads() == threads
