@@ -1,6 +1,14 @@
-"""Tools that ask git, always inside the sandbox: a repository's settings can run programs."""
+"""Tools that ask git.
+
+A repository's settings can run programs, so git runs inside the sandbox. Only blame asks the
+repository on the host, whose history the sandbox does not have: of the committed version, with
+everything that could start a program switched off.
+"""
 
 from __future__ import annotations
+
+import os
+import subprocess
 
 from pydantic import Field
 
@@ -20,6 +28,8 @@ _GIT = (
     "core.hooksPath=/dev/null",
     "-c",
     "color.ui=false",
+    "-c",
+    "protocol.allow=never",
 )
 
 
@@ -62,12 +72,25 @@ def _git_log(sandbox: Sandbox, arguments: GitLog) -> Observation:
     )
 
 
-def _git_blame(sandbox: Sandbox, arguments: GitBlame) -> Observation:
-    lines = f"{arguments.start_line},{arguments.end_line}"
-    path = arguments.path.strip()
-    return _git(sandbox, "blame", "--date=short", "-L", lines, "--", path)
+def blame_tool(root: str) -> Tool[GitBlame]:
+    """git_blame over the history of the repository at `root`, on the host."""
+
+    def blame(_: Sandbox, arguments: GitBlame) -> Observation:
+        lines = f"{arguments.start_line},{arguments.end_line}"
+        command = [*_GIT, "-C", root, "blame", "--no-textconv", "--date=short", "-L", lines]
+        done = subprocess.run(
+            [*command, "HEAD", "--", arguments.path.strip()],
+            capture_output=True,
+            timeout=TIMEOUT,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
+        )
+        if done.returncode:
+            raise ToolError(done.stderr.decode("utf-8", "replace").strip()[:500])
+        text, cut = capped(done.stdout.decode("utf-8", "replace").strip("\n"), LIMIT)
+        return Observation(text, cut=cut)
+
+    return Tool("git_blame", "Show who last changed lines, and when.", GitBlame, blame)
 
 
 GIT_DIFF = Tool("git_diff", "Show all changes made so far.", GitDiff, _git_diff)
 GIT_LOG = Tool("git_log", "List the latest commits.", GitLog, _git_log)
-GIT_BLAME = Tool("git_blame", "Show who last changed lines, and when.", GitBlame, _git_blame)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from tools.base import Arguments, Observation, Tool, ToolError, capped
-from tools.sandbox.base import Result, Sandbox
+from tools.sandbox.base import KilledBy, Result, Sandbox
 
 OUTPUT_LIMIT = 8_000
 TIMEOUT = 60.0
 
-_ENDS = {
+_ENDS: Mapping[KilledBy, str] = {
     "timeout": "killed: it ran too long",
     "memory": "killed: it took too much memory",
     "output": "killed: it wrote too much",
     "cpu": "killed: it took too much processor time",
+    "processes": "killed: it started too many processes",
 }
 
 

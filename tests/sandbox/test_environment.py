@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.sandbox.conftest import LIMITS
+from tools.sandbox import environment as environments
 from tools.sandbox.base import File, Sandbox, SandboxError, Spec
 from tools.sandbox.choose import open_sandbox
-from tools.sandbox.environment import default_python, is_system
+from tools.sandbox.environment import default_python, is_system, mounts_of
 
 FINDER = """
 MAPPING: dict[str, str] = {'agent': '/elsewhere/agent', 'mine': 'ROOT/src/mine'}
@@ -92,6 +93,70 @@ def test_default_python_is_not_ours() -> None:
 def test_a_wrong_environment_is_named(tmp_path: Path) -> None:
     with pytest.raises(SandboxError, match="no Python environment"):
         open_sandbox("bubblewrap", [], Spec(environment=str(tmp_path)))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home with a secret and a repository that commits links in place of an environment."""
+    top = tmp_path / "home" / "me"
+    (top / ".ssh").mkdir(parents=True)
+    (top / "repo" / ".venv" / "bin").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(top))
+    return top
+
+
+@pytest.mark.parametrize("target", ["../../..", "../../../.ssh", "../../../..", "/", "python"])
+def test_a_link_to_a_folder_is_no_interpreter(home: Path, target: str) -> None:
+    environment = home / "repo" / ".venv"
+    (environment / "bin" / "python").symlink_to(target)
+    with pytest.raises(SandboxError, match="no Python environment"):
+        mounts_of(str(environment), (), None)
+
+
+def test_folders_on_the_way_to_an_interpreter_are_not_shown(home: Path) -> None:
+    environment = home / "repo" / ".venv"
+    (home / "repo" / "hop").symlink_to("../.ssh")
+    (home / ".ssh" / "python").symlink_to(default_python())
+    (environment / "bin" / "python").symlink_to("../../hop/python")
+    binds = mounts_of(str(environment), (), None).binds
+    assert not {str(home), str(home / ".ssh"), str(home / "repo")} & {*map(os.path.realpath, binds)}
+
+
+@pytest.mark.parametrize("target", ["..", "../..", "/"])
+def test_an_environment_that_is_the_home_or_above_it(home: Path, target: str) -> None:
+    for top in (home, home.parent):
+        (top / "bin").mkdir()
+        (top / "bin" / "python").symlink_to(default_python())
+    link = home / "repo" / "env"
+    link.symlink_to(target)
+    if not any((link / "bin" / name).exists() for name in ("python", "python3")):
+        pytest.skip("no python there")
+    with pytest.raises(SandboxError, match="home folder"):
+        mounts_of(str(link), (), None)
+
+
+def test_links_in_an_environment_are_not_read(environment: Path, tmp_path: Path) -> None:
+    top = tmp_path / "venv"
+    venv.create(top, symlinks=True)
+    packages = next(top.glob("lib/python3*/site-packages"))
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "a.pth").write_text("/root/of/it/src\n")
+    os.mkfifo(packages / "never.pth")
+    (packages / "link.pth").symlink_to(secret / "a.pth")
+    (top / "lib" / "python3.99").mkdir()
+    (top / "lib" / "python3.99" / "site-packages").symlink_to(secret)
+    (packages / "plain.pth").write_text("/root/of/it/src\n")
+    files = mounts_of(str(top), (), "/root/of/it").files
+    assert files == {str(packages / "plain.pth"): b"/workspace/src\n"}
+
+
+def test_an_environment_where_the_sandbox_has_its_own(
+    environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environments, "COVERED", (str(environment.parent),))
+    with pytest.raises(SandboxError, match="folder of its own"):
+        open_sandbox("bubblewrap", [], Spec(environment=str(environment), limits=LIMITS))
 
 
 def test_the_workspace_may_have_packages_named_like_ours(environment: Path) -> None:

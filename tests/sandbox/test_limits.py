@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+import pytest
+
 from tests.sandbox.conftest import LIMITS, Opener
 from tools.sandbox.base import MIB, Sandbox
 
@@ -45,14 +47,57 @@ def test_memory_of_the_whole_tree(sandbox: Sandbox) -> None:
 def test_memory_of_one_process(sandbox: Sandbox) -> None:
     script = "held = []\nwhile True: held.append(b'x' * (8 << 20))"
     result = sandbox.run([sandbox.python, "-c", script])
-    assert result.killed_by == "memory" or result.exit_code != 0
+    assert result.killed_by == "memory" or b"MemoryError" in result.stderr
+    assert works(sandbox)
+
+
+SHARED = """
+import mmap, os, sys, time
+def fill():
+    for _ in range(len(held) >> 20): held.write(b"x" * (1 << 20))
+def look(): sum(held[at] for at in range(0, len(held), mmap.PAGESIZE))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "killed"),
+    [
+        ("held = mmap.mmap(-1, 400 << 20); fill(); time.sleep(20)", True),
+        (
+            "for _ in range(8):\n"
+            "    if not os.fork():\n"
+            "        held = mmap.mmap(-1, 80 << 20); fill(); time.sleep(20)\n"
+            "time.sleep(20)",
+            True,
+        ),
+        (
+            "held = mmap.mmap(-1, 100 << 20); fill()\n"
+            "for _ in range(4):\n"
+            "    if not os.fork(): look(); time.sleep(1); os._exit(0)\n"
+            "for _ in range(4): os.wait()",
+            False,
+        ),
+    ],
+    ids=["one", "several", "the same in several"],
+)
+def test_shared_memory(sandbox: Sandbox, script: str, killed: bool) -> None:
+    result = sandbox.run([sandbox.python, "-c", SHARED + script], timeout=15)
+    assert result.killed_by == ("memory" if killed else None), result
     assert works(sandbox)
 
 
 def test_fork_bomb(sandbox: Sandbox) -> None:
-    script = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
+    script = (
+        "import os, time\n"
+        "while True:\n"
+        "    try:\n"
+        "        if os.fork(): os.write(1, b'.')\n"
+        "    except OSError: time.sleep(0.01)\n"
+    )
     result = sandbox.run([sandbox.python, "-c", script], timeout=1.5)
     assert result.killed_by in ("timeout", "memory", "processes", "cpu")
+    assert 0 < len(result.stdout) <= LIMITS.processes
+    assert result.cut == 0
     assert works(sandbox)
 
 

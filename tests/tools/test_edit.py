@@ -1,13 +1,20 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from tests.tools.conftest import Box
 from tools.base import Observation, Tool
-from tools.sandbox.base import Sandbox
-from tools.toolbox import ALL
+from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
+from tools.files import LIST_FILES, READ_FILE, SEARCH
+from tools.git import GIT_DIFF, GIT_LOG, blame_tool
+from tools.sandbox.base import KilledBy, Result, Sandbox
+from tools.shell import SHELL, describe
+
+EDITING: tuple[Tool[Any], ...] = (EDIT_SYMBOL, REPLACE_TEXT, CREATE_FILE)
+LOOKING: tuple[Tool[Any], ...] = (LIST_FILES, READ_FILE, SEARCH, GIT_DIFF, GIT_LOG, blame_tool("."))
+ALL: dict[str, Tool[Any]] = {tool.name: tool for tool in (*EDITING, *LOOKING, SHELL)}
 
 FILES: dict[str, str | bytes] = {
     "pkg/a.py": "def f():\n    return 1\n\n\nclass A:\n    def f(self):\n        return 2\n",
@@ -35,8 +42,7 @@ def shared(box: Box) -> Sandbox:
 
 
 def call(sandbox: Sandbox, tool: str, **arguments: Any) -> Observation:
-    chosen: Tool[Any] = ALL[tool]
-    return chosen.call(sandbox, arguments)
+    return ALL[tool].call(sandbox, arguments)
 
 
 def refused(sandbox: Sandbox, tool: str, **arguments: Any) -> str:
@@ -52,6 +58,11 @@ def test_every_tool_has_a_schema() -> None:
         assert schema["name"] == name
         assert schema["description"]
         assert all(p["description"] for p in schema["parameters"].get("properties", {}).values())
+
+
+@pytest.mark.parametrize("reason", get_args(KilledBy))
+def test_every_end_of_a_command_is_described(reason: KilledBy) -> None:
+    assert describe(Result(137, b"", b"", 1.0, reason)).text.startswith("killed: it ")
 
 
 def test_edit_symbol(sandbox: Sandbox) -> None:

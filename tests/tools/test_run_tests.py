@@ -1,8 +1,15 @@
 from __future__ import annotations
 
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from tests.tools.conftest import Box
+from tools.sandbox.base import Result
+from tools.testing import runners
 from tools.testing.detect import TestCommand
 from tools.testing.results import COMMAND, Frame, TestEnvironmentError, TestRun
 from tools.testing.runners import run_tests, unpack
@@ -378,6 +385,84 @@ def test_environment_without_pytest(box: Box) -> None:
         run_tests(sandbox, PYTEST)
 
 
-def test_damaged_streams() -> None:
+def unpacked(stdout: bytes) -> list[Any]:
+    records = unpack(stdout, "nonce")
+    assert records is not None
+    return list(records)
+
+
+def test_damaged_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     assert unpack(b"anything", "nonce") is None
-    assert unpack(b"x\nnonce\nnot compressed", "nonce") == []
+    assert unpacked(b"x\nnonce\nnot compressed") == []
+    damaged = b"nonce\n" + zlib.compress(b"1\n" * 1000, 0)[:-1] + b"?"
+    assert 500 < len(unpacked(damaged)) <= 1000
+    monkeypatch.setattr(runners, "RECORDS_LIMIT", 4)
+    assert unpacked(b"nonce\n" + zlib.compress(b"1\n2\n3\n")) == [1, 2]
+    assert unpacked(damaged) == [1, 1]
+
+
+class Forged:
+    """A sandbox in which code under test has written the records."""
+
+    name, workspace, python = "forged", "/workspace", "/usr/bin/python3"
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self.lines = lines
+
+    def place(self, name: str, data: bytes) -> str:
+        return f"/apprentice/tools/{name}"
+
+    def run(self, argv: list[str], *, stdin: bytes, **more: Any) -> Result:
+        nonce = json.loads(stdin)["nonce"].encode()
+        body = zlib.compress(b"".join(line + b"\n" for line in self.lines))
+        return Result(0, b"\n" + nonce + b"\n" + body, b"", 1.0)
+
+
+END = {"t": "end", "id": "a", "outcome": "passed", "seconds": 1}
+FAILED = {**END, "id": "b", "outcome": "failed"}
+CRASH = {"t": "crash", "id": "b", "collecting": None, "why": "ended", "status": 1, "noise": ""}
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"{",
+        b"[" * 100_000,
+        b"7",
+        b"{}",
+        b'{"t": "nopytest"}',
+        b'{"t": "collected", "ids": 5}',
+        b'{"t": "collected", "ids": [[]]}',
+        b'{"t": "start", "id": {}}',
+        b'{"t": "code", "n": [], "path": "p", "name": "n", "line": 1}',
+        b'{"t": "output", "text": null}',
+        b'{"t": "done", "exit": "0", "finished": true}',
+        {**END, "id": None},
+        {**END, "outcome": "splendid"},
+        {**END, "outcome": []},
+        {**END, "seconds": "1"},
+        {**END, "seconds": float("nan")},
+        {**END, "seconds": 10**400},
+        {**END, "calls": [1]},
+        {**END, "module": {}},
+        {**FAILED, "frames": [["p", 1]]},
+        {**FAILED, "frames": [["p", "1", "f"]]},
+        {**FAILED, "message": 5},
+        {**CRASH, "id": 5},
+        {**CRASH, "id": None, "collecting": 5},
+        {**CRASH, "status": None},
+        {**CRASH, "noise": None},
+        {**CRASH, "why": []},
+    ],
+)
+def test_forged_records_make_a_run_incomplete(forged: bytes | Mapping[str, Any]) -> None:
+    line = forged if isinstance(forged, bytes) else json.dumps(forged).encode()
+    first = json.dumps(END).encode()
+    done = b'{"t": "done", "exit": 0, "finished": true}'
+    for lines in ([first, line, done], [first, done, line]):
+        run = run_tests(Forged(lines), PYTEST)  # type: ignore[arg-type]
+        assert run.outcomes == {"a": "passed"}
+        assert not run.complete
+        assert not run.ok
+        assert run.summary
+    assert run_tests(Forged([first, done]), PYTEST).ok  # type: ignore[arg-type]

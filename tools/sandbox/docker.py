@@ -57,8 +57,8 @@ def engine(timeout: float = CALL_SECONDS) -> Iterator[docker.DockerClient]:
     client = connect(timeout)
     try:
         yield client
-    except DockerException as error:
-        raise SandboxError(f"the container engine refuses: {error}") from error
+    except (DockerException, OSError) as error:
+        raise SandboxError(f"the container engine refuses or does not answer: {error}") from error
     finally:
         client.close()
 
@@ -68,19 +68,9 @@ def available() -> str:
     try:
         with engine(PING_SECONDS) as client:
             client.ping()
-    except (SandboxError, OSError) as error:
+    except SandboxError as error:
         return str(error)
     return ""
-
-
-def has_image(image: str) -> bool:
-    """Whether the engine has an image; False too when no engine answers."""
-    try:
-        with engine(PING_SECONDS) as client:
-            client.images.get(image)
-    except (SandboxError, OSError):
-        return False
-    return True
 
 
 class Attached(SocketStream):
@@ -217,13 +207,15 @@ def open_docker(files: Iterable[File], spec: Spec) -> Session:
         except BaseException:
             transport.hang_up()
             raise
-    except DockerException as error:
-        if container:
-            remove(client, container)
-        client.close()
-        raise SandboxError(f"cannot start a container of {image!r}: {error}. {BUILD}") from error
-    except BaseException:
-        client.close()
+    except BaseException as error:
+        try:
+            if container:
+                remove(client, container)
+        finally:
+            client.close()
+        if isinstance(error, (DockerException, OSError)):
+            message = f"cannot start a container of {image!r}: {error}. {BUILD}"
+            raise SandboxError(message) from error
         raise
     hello = {
         "workspace": "/workspace",

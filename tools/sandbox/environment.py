@@ -12,6 +12,7 @@ from pathlib import Path
 from tools.sandbox.base import SandboxError
 
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/lib32")
+COVERED = ("/workspace", "/apprentice")
 HIDDEN = b"raise ModuleNotFoundError(f'No module named {__name__!r}', name=__name__)\n"
 
 
@@ -55,11 +56,32 @@ def own_python() -> str:
     return os.path.realpath(base)
 
 
+def holds_home(path: str) -> bool:
+    """Whether a path is, or leads to, the user's home or a folder above it."""
+    real, home = os.path.realpath(path), os.path.realpath(os.path.expanduser("~"))
+    return real in ("/", home) or home.startswith(real + "/")
+
+
+def shown(path: str) -> str:
+    """The path, if the sandbox may show it. Raises SandboxError."""
+    if holds_home(path):
+        raise SandboxError(
+            f"{path}: leads to your home folder or one above it, which the sandbox must not show; "
+            "give the path of a virtual environment"
+        )
+    for top in COVERED:
+        if path == top or path.startswith(top + "/"):
+            raise SandboxError(
+                f"{path}: the sandbox has a folder of its own at {top}; put the Python environment "
+                "elsewhere, or use docker"
+            )
+    return path
+
+
 def prefix_of(python: str) -> str | None:
     """The folder that holds an interpreter's standard library; None if it is not above it."""
     prefix = os.path.dirname(os.path.dirname(python))
-    home = os.path.expanduser("~")
-    if prefix == "/" or (home + "/").startswith(prefix + "/"):
+    if holds_home(prefix):
         return None
     for lib in ("lib", "lib64"):
         if any(Path(prefix, lib).glob("python3*/os.py")):
@@ -82,9 +104,9 @@ def mounts_of(environment: str | None, hide: Iterable[str], root: str | None) ->
         python = default_python()
     else:
         python = os.path.join(os.path.abspath(environment), "bin", "python")
-        if not os.access(python, os.X_OK):
+        if not os.path.isfile(python) or not os.access(python, os.X_OK):
             python += "3"
-        if not os.access(python, os.X_OK):
+        if not os.access(python, os.X_OK) or not os.path.isfile(os.path.realpath(python)):
             raise SandboxError(
                 f"{environment}: no Python environment (there is no bin/python in it); "
                 "give the path of a virtual environment"
@@ -96,15 +118,20 @@ def mounts_of(environment: str | None, hide: Iterable[str], root: str | None) ->
     for interpreter in (python, own_python()):
         for hop in hops(interpreter):
             if not any(hop.startswith(top + "/") for top in wanted):
-                wanted.append(prefix_of(hop) or hop)
+                prefix = prefix_of(hop)
+                if prefix or os.path.isfile(hop):
+                    wanted.append(prefix or hop)
     for path in wanted:
         if not is_system(path) and path not in mounts.binds:
-            mounts.binds.append(path)
+            mounts.binds.append(shown(path))
     if any(os.path.realpath(path).startswith("/nix/store/") for path in wanted):
         mounts.binds.append("/nix/store")
+    tops = [os.path.realpath(path) for path in mounts.binds]
     for top in (*mounts.binds, "/usr", "/usr/local"):
         for packages in sorted(Path(top).glob("lib*/python3*/*-packages")):
-            if not packages.parent.parent.is_symlink():
+            real = os.path.realpath(packages)
+            inside = is_system(real) or any(real.startswith(path + "/") for path in tops)
+            if inside and not packages.parent.parent.is_symlink():
                 mask(mounts, packages, frozenset(hide), root)
     return mounts
 
@@ -118,6 +145,8 @@ def mask(mounts: Mounts, packages: Path, hide: frozenset[str], root: str | None)
         if (packages / f"{name}.py").is_file():
             mounts.files[str(packages / f"{name}.py")] = HIDDEN
     for path in [*packages.glob("*.pth"), *packages.glob("__editable__*.py")]:
+        if path.is_symlink() or not path.is_file():
+            continue
         try:
             text = path.read_text("utf-8", "surrogateescape")
         except OSError:

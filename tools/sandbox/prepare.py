@@ -31,6 +31,10 @@ BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.c
 CERTIFICATES = "certificates.crt"
 NEEDS = "/tmp/needs"  # noqa: S108
 ENVIRONMENT = "/env"
+INSTALL_SECONDS = 1800
+INSTALL_PROCESSES = 512
+INSTALL_MEMORY = "8g"
+ENDS = {124: "it took too long", 137: "it took too much memory, or was killed"}
 
 
 def dependency_files(files: Iterable[File]) -> dict[str, bytes]:
@@ -111,7 +115,7 @@ def prepare_image(files: Iterable[File], base: str, on_line: Callable[[str], Non
     """
     needs = dependency_files(files)
     words = requirements(needs)
-    with engine() as client:
+    with engine(INSTALL_SECONDS) as client:
         tag = tag_of(client, needs, base)
         image = f"{REPOSITORY}:{tag}"
         try:
@@ -167,13 +171,15 @@ def install(
     )
     made = client.containers.create(
         base,
-        entrypoint=["sh", "-c", script, "sh"],
+        entrypoint=["timeout", "-k", "10", str(INSTALL_SECONDS), "sh", "-c", script, "sh"],
         command=words,
         user="0:0",
         working_dir="/",
         environment=variables,
         cap_drop=["ALL"],
         security_opt=["no-new-privileges"],
+        pids_limit=INSTALL_PROCESSES,
+        mem_limit=INSTALL_MEMORY,
         cpu_shares=CPU_SHARES,
         labels={LABEL: "1", **identity()},
     )
@@ -187,9 +193,10 @@ def install(
                 on_line(line.decode("utf-8", "replace"))
         code = made.wait()["StatusCode"]
         if code:
+            why = ENDS.get(code, f"pip ended with {code}")
             raise SandboxError(
-                f"the dependencies cannot be installed (pip ended with {code}): see its lines "
-                "above, and mend the requirements"
+                f"the dependencies cannot be installed ({why}): see its lines above, and mend "
+                "the requirements"
             )
         made.commit(
             REPOSITORY,
@@ -199,5 +206,5 @@ def install(
     finally:
         try:
             made.remove(force=True, v=True)
-        except DockerException as error:
+        except (DockerException, OSError) as error:
             on_line(f"the container {made.short_id} could not be removed: {error}")

@@ -328,7 +328,6 @@ class Reporter:
 
     def pytest_sessionfinish(self, session: Any, exitstatus: Any) -> None:
         self.armed = False
-        self.exit = int(exitstatus)
 
 
 def aggregate(reports: list[Any]) -> tuple[str, Any]:

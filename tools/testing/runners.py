@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import re
 import secrets
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from tools.base import capped
-from tools.sandbox.base import Result, Sandbox
+from tools.sandbox.base import MIB, Result, Sandbox
 from tools.testing.detect import TestCommand
 from tools.testing.results import (
     COLLECTION,
@@ -28,6 +30,10 @@ from tools.testing.results import (
 PER_TEST = 20.0
 GRACE = 10.0
 OUTPUT_LIMIT = 20_000
+RECORDS_LIMIT, RECORD_LIMIT = 256 * MIB, 32 * MIB
+
+T = TypeVar("T")
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 _FAULT = "(most recent call first)"
 _TRACE_FRAME = re.compile(r'File "([^"]+)", line (\d+),? in (\S+)')
@@ -74,35 +80,65 @@ def run_tests(
     if records is None:
         raise TestEnvironmentError(_not_started(sandbox, result))
     reader = _Reader(sandbox, only)
-    for record in records:
-        reader.take(record)
+    try:
+        for record in records:
+            reader.take(record)
+    except _MALFORMED:
+        reader.finished = False
     return reader.finish(result)
 
 
-def unpack(stdout: bytes, nonce: str) -> list[dict[str, Any]] | None:
-    """The records of the compressed stream behind the nonce, as far as it came."""
+def unpack(stdout: bytes, nonce: str) -> Iterator[Any] | None:
+    """The records of the compressed stream behind the nonce, as far as it came.
+
+    What comes out of it is the work of code under test: any JSON, or ValueError for a line that
+    is none.
+    """
     _, found, packed = stdout.partition(f"{nonce}\n".encode())
     if not found:
         return None
-    unpacker = zlib.decompressobj()
-    data = b""
+    return _parsed(io.BytesIO(_decompressed(packed)))
+
+
+def _parsed(lines: io.BytesIO) -> Iterator[Any]:
+    while line := lines.readline(RECORD_LIMIT):
+        if line.endswith(b"\n"):
+            yield json.loads(line)
+        elif len(line) == RECORD_LIMIT:
+            raise ValueError("a record is too large")
+
+
+def _decompressed(packed: bytes) -> bytes:
+    """What can be unpacked of a stream that may be damaged, up to the ceiling."""
     try:
-        data = unpacker.decompress(packed)
+        return zlib.decompressobj().decompress(packed, RECORDS_LIMIT)
     except zlib.error:
-        data = _salvage(packed)
-    lines = data.split(b"\n")[:-1]
-    return [json.loads(line) for line in lines]
-
-
-def _salvage(packed: bytes) -> bytes:
-    """What can be unpacked of a damaged stream."""
-    unpacker, data = zlib.decompressobj(), b""
+        pass
+    unpacker, data = zlib.decompressobj(), bytearray()
     for start in range(0, len(packed), 512):
+        room = RECORDS_LIMIT - len(data)
+        if room <= 0:
+            break
         try:
-            data += unpacker.decompress(packed[start : start + 512])
+            data += unpacker.decompress(packed[start : start + 512], room)
         except zlib.error:
             break
-    return data
+    return bytes(data)
+
+
+def _is(value: object, kind: type[T]) -> T:
+    """The value, of a record that may hold anything. Raises TypeError."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
+    return value
+
+
+def _seconds(value: object) -> float:
+    """A duration. Raises TypeError or ValueError."""
+    seconds = float(value) if isinstance(value, int) else _is(value, float)
+    if not math.isfinite(seconds):
+        raise ValueError(f"{seconds} is no duration")
+    return seconds
 
 
 def _source(name: str) -> bytes:
@@ -180,6 +216,7 @@ class _Reader:
         self.crashes = 0
 
     def take(self, record: Mapping[str, Any]) -> None:
+        """Add a record, which code under test may have written. Raises one of _MALFORMED."""
         kind = record["t"]
         if kind == "nopytest":
             raise TestEnvironmentError(
@@ -188,45 +225,53 @@ class _Reader:
                 "at the environment that has it"
             )
         if kind == "collected":
-            self.collected.update(dict.fromkeys(record["ids"]))
+            self.collected.update(dict.fromkeys(_is(test, str) for test in record["ids"]))
         elif kind == "code":
-            self.codes[record["n"]] = (record["path"], record["name"], record["line"])
+            place = (_is(record["path"], str), _is(record["name"], str), _is(record["line"], int))
+            self.codes[_is(record["n"], int)] = place
         elif kind == "start":
-            self.running = record["id"]
+            self.running = _is(record["id"], str)
         elif kind == "end":
             self.ended(record)
         elif kind == "crash":
             self.crashed(record)
         elif kind == "output":
-            self.output, _ = capped(record["text"], OUTPUT_LIMIT)
+            self.output, _ = capped(_is(record["text"], str), OUTPUT_LIMIT)
         elif kind == "done":
-            self.exit_code, self.finished = record["exit"], record["finished"]
+            self.exit_code = _is(record["exit"], int)
+            self.finished = _is(record["finished"], bool)
 
     def ended(self, record: Mapping[str, Any]) -> None:
-        test, outcome = record["id"], record["outcome"]
+        test, outcome = _is(record["id"], str), record["outcome"]
+        seconds = _seconds(record["seconds"])
+        if outcome not in get_args(Outcome):
+            raise ValueError(f"{outcome} is no outcome")
         self.running = None
         if self.outcomes.get(test) in {"failed", "error", "hung"}:
             return
+        if outcome in {"failed", "error", "hung"}:
+            self.failures[test] = Failure(
+                message=_is(record.get("message") or outcome, str),
+                longrepr=_is(record.get("longrepr", ""), str),
+                frames=tuple(
+                    Frame(_is(path, str), _is(line, int), _is(function, str))
+                    for path, line, function in record.get("frames", ())
+                ),
+                exception=_is(record.get("exception", ""), str),
+                captured=_is(record.get("captured", ""), str),
+            )
         self.outcomes[test] = outcome
-        self.durations[test] = record["seconds"]
+        self.durations[test] = seconds
         if "calls" in record:
             self.calls[test] = frozenset(self.codes[n] for n in record["calls"])
         if "module" in record:
-            self.modules[record["module"]] = None
-        if outcome in {"failed", "error", "hung"}:
-            self.failures[test] = Failure(
-                message=record.get("message") or outcome,
-                longrepr=record.get("longrepr", ""),
-                frames=tuple(Frame(*frame) for frame in record.get("frames", ())),
-                exception=record.get("exception", ""),
-                captured=record.get("captured", ""),
-            )
+            self.modules[_is(record["module"], str)] = None
 
     def crashed(self, record: Mapping[str, Any]) -> None:
         """The process ended in the middle: by a crash, an exit, or because it was killed."""
         self.crashes += 1
-        noise = record["noise"]
-        why, status = record["why"], record["status"]
+        noise, why = _is(record["noise"], str), record["why"]
+        status = _is(record["status"], int)
         outcome: Outcome = "hung" if why in {"hung", "deadline"} else "error"
         banner = re.search(r"^!{3,} (.*?) !{3,}$", noise, re.MULTILINE)
         if why == "hung":
@@ -243,8 +288,8 @@ class _Reader:
         if test is None:
             place = record["collecting"]
             test = SESSION
-            if place not in {None, SESSION}:
-                test = place.removeprefix(f"{self.sandbox.workspace}/") + COLLECTION
+            if place is not None and place != SESSION:
+                test = _is(place, str).removeprefix(f"{self.sandbox.workspace}/") + COLLECTION
             elif why == "ended":
                 last = [line for line in noise.splitlines() if line.strip()]
                 message = " ".join(last[-1:])[:300] or message
@@ -256,7 +301,7 @@ class _Reader:
             at_start = test == SESSION
             frames = _frames_in(noise, self.sandbox.workspace) if at_start else ()
         self.running = None
-        self.outcomes[test] = outcome
+        self.outcomes[_is(test, str)] = outcome
         self.failures[test] = Failure(message, noise[-6000:], frames)
 
     def finish(self, result: Result) -> TestRun:

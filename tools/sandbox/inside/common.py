@@ -1,4 +1,12 @@
-"""What the parts of the process inside share: users, children, names."""
+"""What the parts of the process inside share: users, children, names.
+
+The private folder (snapshots, sources of helpers) is kept from commands in one of two ways: they
+run as another user when we are root and may change, or a mount of their own covers it when we are
+one user only. Where neither is allowed (a container of a single user id, a system whose security
+module refuses mounts in user namespaces, no sandbox at all), the sandbox still works, but a
+hostile command of the same user can reach that folder and forge the history of the workspace.
+The host is not in danger from it.
+"""
 
 from __future__ import annotations
 

@@ -45,18 +45,24 @@ class Processes:
             mine.update(pid for pid, f in found.items() if self.init or int(f[1]) in mine)
         return [(pid, found[pid]) for pid in mine if pid != os.getpid() and pid in found]
 
-    def usage(self) -> tuple[int, float, int]:
-        """Bytes of memory, seconds of CPU time and number of threads of all commands."""
+    def usage(self, most: int) -> tuple[int, float, int]:
+        """Bytes of memory, seconds of CPU time and number of threads of all commands.
+
+        Shared memory counts in full for each process that has it, unless that makes more than
+        `most` in all: then it is looked up what each process's part of it is.
+        """
         memory = ticks = threads = 0
-        page = resource.getpagesize()
+        shared: dict[int, int] = {}
         for pid, fields in self.stats():
             ticks += sum(map(int, fields[11:15]))
             threads += int(fields[17])
-            with contextlib.suppress(OSError, IndexError, ValueError):
-                with open(f"/proc/{pid}/statm", "rb") as file:
-                    resident, shared = file.read().split()[1:3]
-                memory += (int(resident) - int(shared)) * page
-        return memory, ticks / os.sysconf("SC_CLK_TCK"), threads
+            own, shared[pid] = resident(pid)
+            memory += own
+        total = memory + sum(shared.values())
+        if total > most:
+            with self.person.acting():
+                total = memory + sum(part_of(pid, size) for pid, size in shared.items() if size)
+        return total, ticks / os.sysconf("SC_CLK_TCK"), threads
 
     def sweep(self, group: int = 0) -> None:
         """Kill every process but ourselves, and reap them all."""
@@ -148,7 +154,7 @@ class Processes:
                 break
             if now >= watch:
                 watch = now + POLL_SECONDS
-                memory, cpu, threads = self.usage()
+                memory, cpu, threads = self.usage(limits["memory_bytes"])
                 used = resource.getrusage(resource.RUSAGE_CHILDREN)
                 cpu += used.ru_utime + used.ru_stime - spent.ru_utime - spent.ru_stime
                 if memory > limits["memory_bytes"]:
@@ -214,6 +220,37 @@ class Processes:
                     signalled = os.WIFSIGNALED(status)
                     code = 128 + os.WTERMSIG(status) if signalled else os.WEXITSTATUS(status)
         return code
+
+
+def sizes(path: str) -> dict[bytes, int]:
+    """The lines of a file of /proc that give a size, in bytes."""
+    with open(path, "rb") as file:
+        words = [line.split() for line in file]
+    return {w[0]: int(w[1]) * 1024 for w in words if len(w) == 3 and w[2] == b"kB"}
+
+
+def resident(pid: int) -> tuple[int, int]:
+    """Bytes that a process holds: of its own, and of shared memory."""
+    with contextlib.suppress(OSError, IndexError, ValueError):
+        found = sizes(f"/proc/{pid}/status")
+        if b"RssAnon:" in found:
+            return found[b"RssAnon:"], found.get(b"RssShmem:", 0)
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            pages, of_files = file.read().split()[1:3]
+        return (int(pages) - int(of_files)) * resource.getpagesize(), 0
+    return 0, 0
+
+
+def part_of(pid: int, size: int) -> int:
+    """A process's part of the shared memory it maps; all of it if it does not let us look."""
+    try:
+        return min(size, sizes(f"/proc/{pid}/smaps_rollup").get(b"Pss_Shmem:", size))
+    except ProcessLookupError:
+        return 0
+    except FileNotFoundError:
+        return size if os.path.exists(f"/proc/{pid}") else 0
+    except (OSError, ValueError):
+        return size
 
 
 def oom_kills() -> int:
