@@ -30,10 +30,11 @@ lint: .venv/done
 image:
 	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) -t apprentice-sandbox .
 
-bench: .venv/done
+bench: .venv/done .venv-demo/done
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/tool_call_latency.py
-	$(BIN)/python benchmarks/solve_overhead.py
+	$(BIN)/python benchmarks/contention.py
+	$(BIN)/python benchmarks/solve_overhead.py --env $(CURDIR)/.venv-demo
 
 .venv/done: pyproject.toml
 	$(PYTHON) -m venv .venv

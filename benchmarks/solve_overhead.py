@@ -4,7 +4,8 @@
 
 Solves the bundled example again and again with different seeds and reads the stored trajectories.
 Overhead is wall time that is neither the model's nor the tests', as a share of the solve. The cache
-share is taken over all requests of an attempt after its first.
+share is that of all prompt tokens in an attempt's rounds after its first. The prefix share is that
+of the tokens which the engine had seen before, as an earlier prompt and its completion.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     options, rest = parser.parse_known_args()
-    overheads, shares, walls, solved = [], [], [], 0
+    overheads, shares, prefixes, walls, solved = [], [], [], [], 0
     with tempfile.TemporaryDirectory() as folder, Store.open() as store:
         for seed in range(options.runs):
             events = list(store.events(solve(Path(folder), seed, rest)))
@@ -52,15 +53,22 @@ def main() -> None:
             solved += end.exit_code == 0
             walls.append(end.seconds)
             overheads.append((end.seconds - end.model_seconds - end.test_seconds) / end.seconds)
-            later = [e.usage for e in events if isinstance(e, Sampled) and e.prefix_length]
+            samples = [event for event in events if isinstance(event, Sampled)]
+            later = [sample.usage for sample in samples if sample.round]
             if total := sum(usage.prompt for usage in later):
                 shares.append(sum(usage.cached for usage in later) / total)
+            known = [sample for sample in samples if sample.prefix_length]
+            if total := sum(sample.prefix_length for sample in known):
+                prefixes.append(sum(sample.usage.cached for sample in known) / total)
     report = {
         "runs": options.runs,
         "solved": solved,
         "median_seconds": round(statistics.median(walls), 2),
         "median_overhead_share": round(statistics.median(overheads), 4),
         "median_cached_share_after_first": round(statistics.median(shares), 4) if shares else None,
+        "median_cached_share_of_prefixes": round(statistics.median(prefixes), 4)
+        if prefixes
+        else None,
     }
     print(json.dumps(report) if options.json else "\n".join(f"{k}: {v}" for k, v in report.items()))
 
