@@ -3,6 +3,8 @@ PYTHON ?= python3
 SANDBOX ?= auto
 BASE_IMAGE ?= python:3.12-slim-bookworm
 BIN := .venv/bin
+# pytest keeps its rewritten plugins as bytecode; without it each of many runs rewrites them anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint image bench clean
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,6 +10,10 @@ from pathlib import Path
 import pytest
 
 from policies.paths import models_root
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background by a shell: give the tests of Ctrl-C their signal back.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GitRepo = Callable[..., Path]
 MODELS = models_root()
