@@ -8,12 +8,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from policies.paths import models_root
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Started in the background by a shell: give the tests of Ctrl-C their signal back.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.register_profile("same", derandomize=True)
+settings.load_profile("same")
 
 GitRepo = Callable[..., Path]
 MODELS = models_root()

@@ -29,14 +29,13 @@ def replace_once(text: str, old: str, new: str) -> Replaced:
         raise ToolError("the old text is empty; give the lines to be replaced")
     if old == new:
         raise ToolError("the old and the new text are identical; nothing would change")
-    count = text.count(old)
-    if count == 1:
+    places = _occurrences(text, old)
+    if len(places) == 1:
         return Replaced(text.replace(old, new), "exact")
     lines = text.split("\n")
     wanted = _stripped(old)
-    if count > 1:
-        places = [_line_of(text, at) for at in _occurrences(text, old)]
-        raise _ambiguous(places)
+    if places:
+        raise _ambiguous([_line_of(text, at) for at in places])
     found = [i for i in range(len(lines) - len(wanted) + 1) if _same(lines, i, wanted)]
     if len(found) > 1:
         raise _ambiguous([i + 1 for i in found])
@@ -53,10 +52,11 @@ def replace_once(text: str, old: str, new: str) -> Replaced:
 
 
 def _occurrences(text: str, old: str) -> list[int]:
+    """Where a text occurs; occurrences may overlap."""
     places, at = [], text.find(old)
     while at >= 0:
         places.append(at)
-        at = text.find(old, at + len(old))
+        at = text.find(old, at + 1)
     return places
 
 
