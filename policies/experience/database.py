@@ -100,9 +100,10 @@ def _prepare(db: sqlite3.Connection, path: Path, timeout: float) -> None:
 
 
 def _version(db: sqlite3.Connection, path: Path) -> int:
+    # The application's id comes last: another process may be making the tables at this moment.
+    tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     version = int(db.execute("PRAGMA user_version").fetchone()[0])
     application = int(db.execute("PRAGMA application_id").fetchone()[0])
-    tables = int(db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
     if (version or tables) and application != _APPLICATION_ID:
         raise StoreError(
             f"{path} is the database of another program and was left as it is: "
