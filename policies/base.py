@@ -6,6 +6,7 @@ sandboxes or tools; `agent` joins those to it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -45,6 +46,22 @@ class Message(Frozen):
     content: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str | None = None
+
+    def as_chat(self) -> dict[str, Any]:
+        """The message as chat templates and OpenAI-compatible servers take it."""
+        chat: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_call_id is not None:
+            chat["tool_call_id"] = self.tool_call_id
+        if self.tool_calls:
+            chat["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
+                }
+                for call in self.tool_calls
+            ]
+        return chat
 
 
 class Sampling(Frozen):

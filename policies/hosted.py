@@ -113,7 +113,7 @@ class LiteLLMPolicy:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """An estimate: a token for each 3.5 bytes, and four for each message."""
-        size = sum(len(json.dumps(_as_chat(message)).encode()) for message in messages)
+        size = sum(len(json.dumps(message.as_chat()).encode()) for message in messages)
         return int(size / _BYTES_PER_TOKEN) + _TOKENS_PER_MESSAGE * len(messages)
 
     def sample(
@@ -168,7 +168,7 @@ class LiteLLMPolicy:
     ) -> dict[str, Any]:
         request: dict[str, Any] = {
             "model": self._model,
-            "messages": [_as_chat(message) for message in messages],
+            "messages": [message.as_chat() for message in messages],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -276,22 +276,6 @@ class LiteLLMPolicy:
                 )
             )
         return drawn
-
-
-def _as_chat(message: Message) -> dict[str, Any]:
-    chat: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_call_id is not None:
-        chat["tool_call_id"] = message.tool_call_id
-    if message.tool_calls:
-        chat["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-    return chat
 
 
 def _as_tool(tool: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import json
 import re
 import secrets
 import time
@@ -245,7 +244,7 @@ class LlamaCppPolicy:
 
     def _prompt(self, messages: Sequence[Message]) -> tuple[str, list[int]]:
         """The rendered conversation and its ids, those of known completions unchanged."""
-        rendered = self._server.render([_as_chat(message) for message in messages])
+        rendered = self._server.render([message.as_chat() for message in messages])
         known, ids = self._prefixes.longest(rendered)
         at, tokens = len(known), list(ids)
         for start, end in self._literal(messages, rendered):
@@ -268,7 +267,7 @@ class LlamaCppPolicy:
         marked = list(messages)
         for index in places:
             marked[index] = messages[index].model_copy(update={"content": f"{mark}{index:06}"})
-        template = self._server.render([_as_chat(message) for message in marked])
+        template = self._server.render([message.as_chat() for message in marked])
         pieces = re.split(f"{mark}(\\d{{6}})", template)
         for trim in (str, str.strip):
             text, spans = pieces[0], []
@@ -350,20 +349,3 @@ def _searched(contents: list[str], places: set[int], rendered: str) -> list[tupl
                     spans.append((start, at))
                 break
     return spans
-
-
-def _as_chat(message: Message) -> dict[str, Any]:
-    """`message` as the chat template takes it."""
-    chat: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_call_id is not None:
-        chat["tool_call_id"] = message.tool_call_id
-    if message.tool_calls:
-        chat["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-    return chat
