@@ -14,6 +14,7 @@ import pytest
 
 from policies import hosted
 from policies.base import (
+    MALFORMED,
     Constraint,
     ContextOverflow,
     Message,
@@ -23,7 +24,7 @@ from policies.base import (
     ToolCall,
 )
 from policies.choose import open_policy
-from policies.hosted import KEY_VARIABLE, MALFORMED, LiteLLMPolicy, _as_chat, _call
+from policies.hosted import KEY_VARIABLE, LiteLLMPolicy, _call
 
 pytestmark = [
     pytest.mark.usefixtures("no_proxies"),
@@ -88,7 +89,7 @@ def test_the_prompt_of_a_known_model_is_cached(monkeypatch):
 
 def test_messages_and_malformed_calls():
     call = ToolCall(id="1", name="f", arguments={"a": 1})
-    chat = _as_chat(Message(role="assistant", tool_calls=(call,)))
+    chat = Message(role="assistant", tool_calls=(call,)).as_chat()
     assert json.loads(chat["tool_calls"][0]["function"]["arguments"]) == {"a": 1}
 
     class Function:
