@@ -78,7 +78,7 @@ class Attempt:
             return parse(completion, tools)
         except FormatError as error:
             for call in completion.tool_calls:
-                self.reply(call.id, call.name, Observation(str(error), ok=False), phase)
+                self.reply(call.id, Observation(str(error), ok=False), phase)
             if phase == "edit" and not completion.tool_calls:
                 self.say(str(error), phase)
             return []
@@ -127,11 +127,11 @@ class Attempt:
             )
         )
         if action.call_id:
-            self.reply(action.call_id, action.tool, seen, phase)
+            self.reply(action.call_id, seen, phase)
         elif not seen.ok and teach:
             self.say(seen.text, phase)
 
-    def reply(self, call_id: str, tool: str, seen: Observation, phase: Phase) -> None:
+    def reply(self, call_id: str, seen: Observation, phase: Phase) -> None:
         """Answer a tool call in the prompt."""
         message = Message(role="tool", content=seen.text, tool_call_id=call_id)
         self.session.prompt(message, **self.tags(phase))

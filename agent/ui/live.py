@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from types import TracebackType
 from typing import Self
 
@@ -35,7 +34,6 @@ class LiveView:
         self._task = self._bar.add_task("starting")
         self._where = "preparing"
         self._tests = ""
-        self._since = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()

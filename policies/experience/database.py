@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from policies.paths import data_root
+
 STORE_VERSION = 1
 _APPLICATION_ID = 0x41505052
 
@@ -50,12 +52,8 @@ class UnknownTrajectoryError(StoreError):
 
 
 def default_path() -> Path:
-    """Where the user's store lies: under `$APPRENTICE_HOME`, else the user data directory."""
-    if home := os.environ.get("APPRENTICE_HOME"):
-        return Path(home).expanduser() / "experience.db"
-    import platformdirs
-
-    return platformdirs.user_data_path("apprentice") / "experience.db"
+    """Where the user's store lies: in the user's data folder."""
+    return data_root() / "experience.db"
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
