@@ -98,8 +98,10 @@ def test_a_dead_sandbox_says_so(kind: Kind, opener: Opener) -> None:
         with contextlib.closing(engine):
             engine.api.kill(containers_of(os.getpid())[0])
     else:
-        for child in psutil.Process().children():
-            child.kill()
+        started = psutil.Process().children(recursive=True)
+        for process in started:
+            process.kill()
+        psutil.wait_procs(started, timeout=10)
     with pytest.raises(SandboxError, match="died"):
         sandbox.run(["true"])
     with pytest.raises(SandboxError):
