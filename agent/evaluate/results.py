@@ -1,0 +1,57 @@
+"""What came of each sample of each task: the rows of an evaluation."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Variant = Literal["visible", "issue"]
+
+
+class Failure(StrEnum):
+    """Why a sample did not solve its task, by the scorer and by how the run ended."""
+
+    SOLVED = "solved"
+    FALSE_CLAIM = "claimed, but wrong"
+    WRONG = "wrong patch"
+    REGRESSION = "breaks other tests"
+    NOT_APPLICABLE = "patch does not apply"
+    NO_PATCH = "no patch"
+    OUT_OF_TIME = "out of time"
+    OUT_OF_TOKENS = "out of tokens"
+    ENVIRONMENT = "environment"
+    CRASHED = "crashed"
+
+
+class Result(BaseModel):
+    """One sample of one task, scored. Seconds are wall time; `resolved` is None if unscored.
+
+    `claimed`: the agent itself called its patch verified. `overhead_seconds`: what the sample
+    took beside the run of the agent and the tests of the scorer.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instance_id: str
+    sample: int
+    model: str
+    variant: Variant
+    repo: str
+    family: str
+    resolved: bool | None
+    claimed: bool
+    failure: Failure
+    reason: str = ""
+    status: str = ""
+    trajectory: str = ""
+    attempts: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+    test_seconds: float = 0.0
+    score_seconds: float = 0.0
+    overhead_seconds: float = 0.0
