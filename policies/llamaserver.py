@@ -24,7 +24,7 @@ _SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 _SPINS = "3000"
 
 
-def _load_engine() -> Any:
+def load_engine() -> Any:
     """xllamacpp, its threads told to give way soon when another process wants a core.
 
     By default OpenMP spins for milliseconds at each of the thousands of barriers of a
@@ -48,6 +48,43 @@ def _load_engine() -> Any:
     return xllamacpp
 
 
+def engine_params(xllamacpp: Any, model: Path, cells: int, parallel: int, threads: int) -> Any:
+    """What every server of ours starts with: silent, at a free port of 127.0.0.1, caching prompts.
+
+    `cells` tokens of context are shared by `parallel` sequences.
+    """
+    params = xllamacpp.CommonParams()
+    params.model.path = str(model)
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.ui = False
+    params.verbosity = 0
+    params.n_ctx = cells
+    params.n_parallel = parallel
+    params.fit_params = False
+    params.cpuparams.n_threads = threads
+    params.cpuparams_batch.n_threads = threads
+    params.cache_ram_mib = _CACHE_MIB
+    return params
+
+
+def start_engine(xllamacpp: Any, params: Any) -> Any:
+    """A server that answers when this returns; it ends when nothing refers to it any more.
+
+    Raises PolicyError.
+    """
+    try:
+        return xllamacpp.Server(params)
+    except RuntimeError as error:
+        adapters = "".join(f" with adapter {lora.path}" for lora in params.lora_adapters)
+        raise PolicyError(
+            f"llama.cpp could not load {params.model.path}{adapters} with {params.n_ctx} tokens "
+            "of context: the file may be damaged or of an architecture that it does not know, the "
+            "adapter made for another model, or memory short. Check the file, or ask for a "
+            "smaller context."
+        ) from error
+
+
 class LlamaServer:
     """An engine on 127.0.0.1, a free port and a secret key; it logs nothing.
 
@@ -66,39 +103,21 @@ class LlamaServer:
         adapter: Path | None = None,
     ) -> None:
         """Load `model` with room for `cells` tokens, shared by `parallel` sequences."""
-        xllamacpp = _load_engine()
+        xllamacpp = load_engine()
         self._key = secrets.token_urlsafe(24)
         self._cancelled = 0.0
-        params = xllamacpp.CommonParams()
-        params.model.path = str(model)
-        params.hostnames = ["127.0.0.1"]
-        params.port = 0
+        params = engine_params(xllamacpp, model, cells, parallel, threads)
         params.api_keys = [self._key]
-        params.ui = False
-        params.verbosity = 0
-        params.n_ctx = cells
-        params.n_parallel = parallel
         params.kv_unified = True
-        params.fit_params = False
-        params.cpuparams.n_threads = threads
-        params.cpuparams_batch.n_threads = threads
-        # The engine's second-level cache does not tell an adapter's state from the base's.
-        params.cache_ram_mib = 0 if adapter else _CACHE_MIB
-        params.cache_idle_slots = adapter is None
         if adapter is not None:
+            # The engine's second-level cache does not tell an adapter's state from the base's.
+            params.cache_ram_mib = 0
+            params.cache_idle_slots = False
             lora = xllamacpp.CommonAdapterLoraInfo()
             lora.path = str(adapter)
             lora.scale = 1.0
             params.lora_adapters = [lora]
-        try:
-            self._server = xllamacpp.Server(params)
-        except RuntimeError as error:
-            what = f"{model} with adapter {adapter}" if adapter else str(model)
-            raise PolicyError(
-                f"llama.cpp could not load {what} with {cells} tokens of context: the file may "
-                "be damaged or of an architecture that it does not know, the adapter made for "
-                "another model, or memory short. Check the file, or ask for a smaller context."
-            ) from error
+        self._server = start_engine(xllamacpp, params)
         address = urlsplit(self._server.listening_address)
         self._host, self._port = address.hostname or "127.0.0.1", address.port
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import experience, models
+from agent.cli import experience, models, tasks
 from agent.cli.doctor import doctor
+from agent.cli.eval import evaluate
 from agent.cli.solve import solve
 
 app = typer.Typer(
@@ -16,6 +17,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command("solve")(solve)
+app.command("eval")(evaluate)
+app.add_typer(tasks.app, name="tasks", help="Make tasks with known answers.")
 app.add_typer(models.app, name="models", help="List, fetch and add models.")
 app.add_typer(experience.app, name="experience", help="Look into stored trajectories.")
 app.command("doctor")(doctor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from typing import Annotated
 
@@ -81,3 +82,72 @@ def remove(
 
         deleted = forget(name)
         print(f"deleted {deleted}" if deleted else f"{name} is forgotten", file=sys.stderr)
+
+
+@app.command("serve")
+def serve(
+    name: Annotated[
+        str | None, typer.Argument(help="A local model or a GGUF file; the default model.")
+    ] = None,
+    host: Annotated[
+        str, typer.Option(help="Where to listen; an address of the network needs a key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8080,
+    api_key: Annotated[
+        str | None,
+        typer.Option(envvar="APPRENTICE_API_KEY", help="What clients must send.", metavar="KEY"),
+    ] = None,
+    context_tokens: Annotated[
+        int, typer.Option(min=256, help="Prompt and answer of a request at most.")
+    ] = 8192,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="The physical cores, eight at most.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the address as JSON once it answers.")
+    ] = False,
+) -> None:
+    """Serve a local model to other programs, in the OpenAI protocol, until Ctrl-C."""
+    with reported(as_json=as_json):
+        from agent.config import load_settings
+        from agent.status import UsageError
+        from agent.ui.download import download_bar
+        from policies.choose import _weights
+        from policies.serve import Address, Endpoint
+
+        address = Address(host, port)
+        if not address.is_private and not api_key:
+            raise UsageError(
+                f"{host} can be reached from other machines: a key is needed there",
+                "set APPRENTICE_API_KEY, or give --api-key.",
+            )
+        with download_bar() as on_progress:
+            model = _weights(name or load_settings(None, {}).model, on_progress)
+        with Endpoint(
+            model, address, api_key=api_key, context_tokens=context_tokens, threads=threads
+        ) as endpoint:
+            if as_json:
+                ready = {"schema": 1, "url": endpoint.url, "model": endpoint.model}
+                print(json.dumps(ready), flush=True)
+            print(
+                f"{endpoint.model} is served at {endpoint.url} until Ctrl-C; for example: "
+                f'agent solve --model openai/{endpoint.model}@{endpoint.url} "ISSUE"',
+                file=sys.stderr,
+                flush=True,
+            )
+            _wait_for_stop()
+            # Closing would wait for the requests that still run.
+            os._exit(0)
+
+
+def _wait_for_stop() -> None:
+    """Return on Ctrl-C or SIGTERM."""
+    import signal
+    import time
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        return

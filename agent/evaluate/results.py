@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-Variant = Literal["visible", "issue"]
+from agent.tasks.instance import Variant
 
 
 class Failure(StrEnum):

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from agent.status import EnvironmentFailure, UsageError
 
 SplitName = Literal["train", "dev", "heldout"]
+Variant = Literal["visible", "issue"]
 UNMEASURED = "unmeasured"
 DEV_SHARE, HELDOUT_SHARE = 0.2, 0.2
 

@@ -1,0 +1,218 @@
+"""`agent eval`: how many tasks an agent solves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from agent.cli.errors import reported
+from agent.status import AgentError, UsageError
+
+if TYPE_CHECKING:
+    from agent.evaluate.records import Folder
+    from agent.evaluate.report import Summary
+    from agent.evaluate.results import Result
+    from agent.tasks.instance import Instance
+
+Which = Literal["train", "dev", "heldout"]
+
+
+def evaluate(
+    tasks: Annotated[Path, typer.Argument(help="A file of tasks, in SWE-bench's format.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The folder of the results.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="A model; see `agent models list`.")] = None,
+    predictions: Annotated[
+        str | None,
+        typer.Option(help="Score patches instead: a predictions.jsonl, or `gold`, or `base`."),
+    ] = None,
+    variant: Annotated[
+        Literal["visible", "issue"],
+        typer.Option(help="With the failing tests in the tree, or the issue alone."),
+    ] = "visible",
+    split: Annotated[Which | None, typer.Option(help="Only tasks of this split.")] = None,
+    ids: Annotated[str | None, typer.Option(help="Only these instance_ids, with commas.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="This many tasks, spread over the repositories.")
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="Independent runs of each task.")] = 1,
+    attempts: Annotated[int | None, typer.Option(help="Attempts in a run at most.")] = None,
+    budget_tokens: Annotated[int | None, typer.Option(help="Tokens of a run at most.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds of a run at most.")] = None,
+    test_timeout: Annotated[float | None, typer.Option(help="Seconds for a test run.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampling.")] = None,
+    sandbox: Annotated[
+        str | None, typer.Option(help="auto, docker, bubblewrap, or none (no isolation).")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    plots: Annotated[bool, typer.Option(help="Draw plots.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Run an agent on tasks, score its patches in fresh sandboxes, and report.
+
+    Every result is written down at once: the same command goes on where it was stopped.
+    Exit codes: 0 every sample was scored, 1 some could not be, 2 usage, 3 environment.
+    """
+    with reported(as_json=as_json):
+        from agent.config import load_settings
+        from agent.evaluate.records import Folder, Plan, read_predictions
+        from agent.evaluate.report import summarise
+        from agent.evaluate.run import evaluate as run
+        from agent.tasks.instance import read_instances
+        from agent.workspace import check_sandbox
+
+        overrides = {
+            "model": model,
+            "sandbox": sandbox,
+            "samples": attempts,
+            "budget_tokens": budget_tokens,
+            "timeout": timeout,
+            "test_timeout": test_timeout,
+            "seed": seed,
+        }
+        settings = load_settings(None, overrides)
+        check_sandbox(settings)
+        instances, bad = read_instances(tasks)
+        for row in bad:
+            name = f" {row.instance_id}:" if row.instance_id else ""
+            print(f"{tasks}:{row.line}:{name} {row.problem}", file=sys.stderr)
+        instances = _chosen(instances, split, ids, limit)
+        given = None
+        label = settings.model
+        if predictions is not None:
+            label, given = read_predictions(predictions, instances)
+            samples = max(key[1] for key in given) + 1
+        else:
+            _fetch_model(settings.model, silent=as_json or quiet)
+        plan = Plan(
+            tasks_sha256=_digest(instances),
+            model=label,
+            variant=variant,
+            samples=samples,
+            settings=settings,
+        )
+        folder = Folder(out or _default_folder(tasks, label, variant), plan)
+        folder.open()
+        planned = len(given) if given is not None else len(instances) * samples
+        with _progress(planned, silent=as_json or quiet) as show:
+            results = run(folder, instances, given, jobs=jobs, on_result=show)
+        summary = summarise(results, planned, len(bad))
+        _report(folder, summary, results, plots=plots, as_json=as_json)
+    raise SystemExit(1 if summary.unscored or bad else 0)
+
+
+def _chosen(
+    instances: Sequence[Instance], split: Which | None, ids: str | None, limit: int | None
+) -> list[Instance]:
+    """The tasks asked for; a limit takes from every repository in turn."""
+    wanted = set(ids.split(",")) if ids else None
+    if wanted and (unknown := wanted - {i.instance_id for i in instances}):
+        raise UsageError(f"there is no task {', '.join(sorted(unknown))}")
+    chosen = [
+        instance
+        for instance in instances
+        if (split is None or instance.split == split)
+        and (wanted is None or instance.instance_id in wanted)
+    ]
+    if not chosen:
+        raise UsageError("no task is left to run", "Look at the card: `agent tasks card`.")
+    if limit is None or limit >= len(chosen):
+        return chosen
+    turns: dict[str, int] = {}
+    ranked = []
+    for key, instance in sorted(((_shuffled(i), i) for i in chosen), key=lambda p: p[0]):
+        turn = turns[instance.repo] = turns.get(instance.repo, 0) + 1
+        ranked.append((turn, key, instance))
+    return [instance for _, _, instance in sorted(ranked, key=lambda r: r[:2])[:limit]]
+
+
+def _shuffled(instance: Instance) -> str:
+    """A key of no meaning, the same everywhere, so that a limit takes any family."""
+    return hashlib.sha256(instance.instance_id.encode()).hexdigest()
+
+
+def _digest(instances: Sequence[Instance]) -> str:
+    return hashlib.sha256("".join(i.line for i in instances).encode()).hexdigest()
+
+
+def _default_folder(tasks: Path, label: str, variant: str) -> Path:
+    name = "".join(c if c.isalnum() or c in "-._" else "-" for c in label)
+    return Path("results") / f"{tasks.stem}-{name}-{variant}"
+
+
+def _fetch_model(model: str, *, silent: bool) -> None:
+    """Download the weights before the workers need them, with a bar."""
+    from agent.ui.download import download_bar
+    from policies.choose import open_policy
+
+    with download_bar(silent=silent) as on_download:
+        open_policy(model, context_tokens=1024, on_download=on_download).close()
+
+
+def _progress(planned: int, *, silent: bool):  # type: ignore[no-untyped-def]
+    from contextlib import contextmanager
+
+    from agent.ui.counted import count_bar
+
+    @contextmanager
+    def progress():  # type: ignore[no-untyped-def]
+        done = solved = 0
+        with count_bar("samples", silent=silent) as show:
+
+            def count(result: Result) -> None:
+                nonlocal done, solved
+                done += 1
+                solved += result.resolved is True
+                last = f"{result.instance_id}: {result.failure.value}"
+                show(done, planned, f"{solved} solved; {last}")
+
+            yield count
+
+    return progress()
+
+
+def _report(
+    folder: Folder, summary: Summary, results: Sequence[Result], *, plots: bool, as_json: bool
+) -> None:
+    from rich.console import Console
+
+    from agent.evaluate.plots import draw, in_terminal
+    from agent.evaluate.records import SAMPLES, export_predictions
+    from agent.evaluate.report import details, markdown, table
+    from agent.evaluate.sample import Prediction
+    from agent.tasks.instance import write_text
+
+    export_predictions(folder.path, summary.model, folder.rows(SAMPLES, Prediction))
+    write_text(
+        folder.path / "summary.json", summary.model_dump_json(indent=2, by_alias=True) + "\n"
+    )
+    write_text(folder.path / "summary.md", markdown([summary]))
+    labelled = {summary.model: results}
+    drawn = ""
+    if plots:
+        try:
+            draw(labelled, folder.path / "plots")
+            drawn = in_terminal(labelled)
+        except AgentError as error:
+            print(f"agent: no plots: {error} {error.hint}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(summary.model_dump(mode="json", by_alias=True)))
+        return
+    console = Console()
+    console.print(table([summary]))
+    for part in details(summary):
+        console.print(part)
+    if drawn and console.is_terminal:
+        print(drawn)
+    for result in results:
+        if result.resolved is None:
+            print(f"{result.instance_id}: {result.reason}", file=sys.stderr)
+    print(f"results: {folder.path}", file=sys.stderr)

@@ -1,0 +1,86 @@
+"""One sample: the agent at work on a task, as `agent solve` would be."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from agent.config import Settings
+from agent.evaluate.score import environment_of
+from agent.solve import solve
+from agent.status import Status
+from agent.task import Task, clean_issue
+from agent.tasks.environment import with_environment
+from agent.tasks.instance import Instance, Variant
+from agent.tasks.tree import capture_of
+from agent.workspace import make_workspace
+from policies.base import Policy
+from policies.experience.store import Store
+
+SEEDS_A_SAMPLE = 1000
+
+
+class Prediction(BaseModel):
+    """What the agent made of a task: its patch ('' for none), how the run ended, what it took.
+
+    `spent` names what ran out, if something did.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instance_id: str
+    sample: int
+    patch: str
+    status: Status
+    message: str = ""
+    trajectory: str = ""
+    spent: str = ""
+    attempts: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+    test_seconds: float = 0.0
+
+
+def predict(
+    instance: Instance,
+    variant: Variant,
+    sample: int,
+    policy: Policy,
+    store: Store,
+    settings: Settings,
+) -> Prediction:
+    """Have the agent solve a task; sample numbers have seeds of their own. Raises AgentError."""
+    own = with_environment(settings, environment_of(instance))
+    own = own.model_copy(update={"seed": settings.seed + SEEDS_A_SAMPLE * sample})
+    capture = capture_of(instance, variant)
+    patches: list[str] = []
+    outcome = solve(
+        Task(clean_issue(instance.problem_statement), capture),
+        policy,
+        make_workspace(capture, own),
+        store,
+        own,
+        deliver=lambda _, verdict: patches.append(verdict.diff),
+    )
+    budget = outcome.budget
+    assert budget is not None
+    spent = budget.usage.prompt - budget.usage.cached + budget.usage.completion
+    out_of = "time" if budget.seconds_left <= 0 else "tokens" if spent >= budget.tokens else ""
+    return Prediction(
+        instance_id=instance.instance_id,
+        sample=sample,
+        patch="".join(patches),
+        status=outcome.status,
+        message=outcome.message,
+        trajectory=outcome.trajectory,
+        spent=out_of,
+        attempts=outcome.attempts,
+        prompt_tokens=budget.usage.prompt,
+        cached_tokens=budget.usage.cached,
+        completion_tokens=budget.usage.completion,
+        seconds=budget.elapsed,
+        model_seconds=budget.model_seconds,
+        test_seconds=budget.test_seconds,
+    )

@@ -1,0 +1,236 @@
+"""Bugs in a repository, tried in parallel, kept if they make a task. What was tried is kept too."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.config import Settings
+from agent.repository import Capture
+from agent.status import EnvironmentFailure, UsageError
+from agent.tasks.baseline import Baseline, take_baseline
+from agent.tasks.build import build
+from agent.tasks.candidates import candidates, covering_tests
+from agent.tasks.describe import normalised
+from agent.tasks.environment import declared, pinned, with_environment
+from agent.tasks.instance import EnvironmentSetup, Instance
+from agent.tasks.mutate import Mutation
+from agent.tasks.recipe import Recipe
+from agent.tasks.sources import Source, fetch
+from agent.tasks.tree import ROOT
+from agent.tasks.trial import Outcome, Trial, limited, try_bug
+from agent.verify.protected import is_protected
+from agent.workspace import Workspace, make_workspace
+
+NOT_SOURCE = ("setup.py", "docs/", "doc/", "examples/", "benchmarks/")
+OnTrial = Callable[["Funnel"], None]
+
+
+@dataclass
+class Funnel:
+    """How many bugs were tried, and what became of them. Seconds are wall time."""
+
+    repo: str
+    wanted: int
+    tried: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    test_seconds: float = 0.0
+    tests: int = 0
+    flaky: tuple[str, ...] = ()
+    failing: tuple[str, ...] = ()
+
+    @property
+    def kept(self) -> int:
+        """Bugs that became tasks."""
+        return self.outcomes[Outcome.KEPT]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A repository ready for bugs."""
+
+    source: Source
+    setup: EnvironmentSetup
+    workspace: Workspace
+    baseline: Baseline
+
+
+def prepare(recipe: Recipe, settings: Settings, on_line: Callable[[str], None]) -> Prepared:
+    """Fetch the repository, make its environment, and find the tests to rely on.
+
+    Raises AgentError, SandboxError.
+    """
+    source = fetch(recipe.repo, recipe.commit)
+    setup = pinned(recipe.setup(declared(source.files)))
+    own = with_environment(settings, setup, on_line)
+    tree = Capture(ROOT / "source", source.commit, dirty=False, files=source.files)
+    workspace = make_workspace(tree, own, on_line)
+    return Prepared(source, setup, workspace, take_baseline(workspace))
+
+
+def make_tasks(
+    recipe: Recipe,
+    settings: Settings,
+    kept: Path,
+    *,
+    jobs: int = 1,
+    on_trial: OnTrial = lambda _: None,
+    on_line: Callable[[str], None] = lambda _: None,
+) -> tuple[list[Instance], Funnel]:
+    """Tasks of one repository, the same for the same recipe whatever ran in parallel.
+
+    Trials are recorded in the folder `kept` and not made again. Raises AgentError, SandboxError.
+    """
+    begun = time.monotonic()
+    ready = prepare(recipe, settings, on_line)
+    funnel = Funnel(
+        recipe.repo,
+        recipe.limit,
+        tests=len(ready.baseline.stable),
+        flaky=ready.baseline.flaky,
+        failing=ready.baseline.failing,
+    )
+    on_trial(funnel)
+    sources = _sources(ready.source)
+    planned = islice(
+        candidates(sources, ready.baseline.run, recipe.seed, recipe.families), recipe.candidates
+    )
+    instances: list[Instance] = []
+    behaviours: set[str] = set()
+    with Trials(kept, ready) as trials:
+        for mutation, trial in trials.run(planned, jobs):
+            outcome = trial.outcome
+            if outcome is Outcome.KEPT:
+                if (behaviour := _behaviour(mutation, trial)) in behaviours:
+                    outcome = Outcome.SAME_BEHAVIOUR
+                else:
+                    behaviours.add(behaviour)
+                    instances.append(_instance(ready, mutation, trial, recipe))
+            funnel.tried += 1
+            funnel.outcomes[outcome] += 1
+            funnel.test_seconds += trial.seconds
+            funnel.seconds = time.monotonic() - begun
+            on_trial(funnel)
+            if len(instances) == recipe.limit:
+                break
+    funnel.seconds = time.monotonic() - begun
+    if not instances:
+        raise UsageError(
+            f"none of {funnel.tried} bugs makes a task",
+            "The tests may not reach the code; name them with --test-cmd.",
+        )
+    return instances, funnel
+
+
+def _sources(source: Source) -> dict[str, bytes]:
+    return {
+        file.path: file.data
+        for file in source.files
+        if file.path.endswith(".py")
+        and file.mode != "120000"
+        and not is_protected(file.path)
+        and not file.path.startswith(NOT_SOURCE)
+    }
+
+
+def _instance(ready: Prepared, mutation: Mutation, trial: Trial, recipe: Recipe) -> Instance:
+    failures = {test: told.failure() for test, told in trial.failures.items()}
+    return build(
+        ready.source,
+        ready.setup,
+        mutation,
+        trial.lost,
+        ready.baseline.stable,
+        failures,
+        recipe.licence,
+    )
+
+
+def _behaviour(mutation: Mutation, trial: Trial) -> str:
+    """What can be seen of a bug: two that cannot be told apart are one."""
+    told = sorted((test, normalised(f.message)) for test, f in trial.failures.items())
+    seen = json.dumps([mutation.path, mutation.symbol, trial.lost, told])
+    return hashlib.sha256(seen.encode()).hexdigest()
+
+
+class Trials:
+    """Trials in a pool of threads (each waits for a sandbox), recorded as they end."""
+
+    def __init__(self, folder: Path, ready: Prepared) -> None:
+        self.ready = ready
+        self.workspace = limited(ready.workspace, ready.baseline)
+        self.files = {file.path: file for file in ready.source.files}
+        self.path = folder / f"{self._key()}.jsonl"
+        self.done = self._read()
+
+    def _key(self) -> str:
+        ready = self.ready
+        parts = [ready.source.repo, ready.source.commit, ready.setup.model_dump_json()]
+        parts += [*self.workspace.shown_command, *ready.baseline.stable]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+    def _read(self) -> Mapping[str, Trial]:
+        try:
+            lines = self.path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for line in lines:
+            try:
+                trial = Trial.model_validate_json(line)
+            except ValidationError:
+                continue  # the line that was being written when the process was killed
+            found[trial.mutation] = trial
+        return found
+
+    def __enter__(self) -> Trials:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.log = self.path.open("a", encoding="utf-8")
+            self.log.write("\n")  # ends a line that a killed process left unfinished
+        except OSError as error:
+            raise EnvironmentFailure(f"{self.path} cannot be written: {error.strerror}") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.log.close()
+
+    def run(self, planned: Iterator[Mutation], jobs: int) -> Iterator[tuple[Mutation, Trial]]:
+        """Each bug with its trial, in order; at most twice `jobs` are ahead."""
+        with ThreadPoolExecutor(jobs) as pool:
+            ahead: deque[tuple[Mutation, Future[Trial]]] = deque()
+            try:
+                for mutation in planned:
+                    ahead.append((mutation, pool.submit(self._trial, mutation)))
+                    if len(ahead) >= 2 * jobs:
+                        yield self._recorded(*ahead.popleft())
+                while ahead:
+                    yield self._recorded(*ahead.popleft())
+            finally:
+                for _, future in ahead:
+                    future.cancel()
+
+    def _trial(self, mutation: Mutation) -> Trial:
+        if mutation.id in self.done:
+            return self.done[mutation.id]
+        original = self.files[mutation.path]
+        file = type(original)(original.path, mutation.apply(original.data), original.mode)
+        covering = covering_tests(self.ready.baseline.run, mutation)
+        return try_bug(self.workspace, self.ready.baseline, mutation.id, file, covering)
+
+    def _recorded(self, mutation: Mutation, future: Future[Trial]) -> tuple[Mutation, Trial]:
+        trial = future.result()
+        if mutation.id not in self.done:
+            self.log.write(trial.model_dump_json() + "\n")
+            self.log.flush()
+        return mutation, trial

@@ -1,0 +1,151 @@
+"""A bug on trial: which tests it breaks, in a fresh sandbox."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from agent.tasks.baseline import Baseline, seeded
+from agent.tasks.build import hidden
+from agent.verify.outcomes import is_pseudo
+from agent.workspace import Workspace
+from tools.sandbox.base import File
+from tools.testing.results import Failure, Frame, TestRun
+
+MOST_BROKEN = 0.5
+TOLD_FAILURES = 8
+
+
+class Outcome(StrEnum):
+    """What became of a bug."""
+
+    KEPT = "kept"
+    UNSEEN = "no test fails"
+    HUNG = "a test hangs"
+    BREAKS_IMPORT = "the suite does not load"
+    TOO_BROAD = "more than half of the tests fail"
+    NOT_HIDEABLE = "a failing test cannot be left out"
+    SAME_BEHAVIOUR = "fails just as another one"
+
+
+class Told(BaseModel):
+    """Why a test failed, as far as an issue may tell it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    message: str
+    longrepr: str
+    exception: str
+    frames: tuple[tuple[str, int, str], ...]
+
+    @classmethod
+    def of(cls, failure: Failure) -> Told:
+        """What is kept of a failure."""
+        frames = tuple((frame.path, frame.line, frame.function) for frame in failure.frames)
+        return cls(
+            message=failure.message,
+            longrepr=failure.longrepr,
+            exception=failure.exception,
+            frames=frames,
+        )
+
+    def failure(self) -> Failure:
+        """The form in which the test tools report it."""
+        frames = tuple(Frame(*frame) for frame in self.frames)
+        return Failure(self.message, self.longrepr, frames, self.exception)
+
+
+class Trial(BaseModel):
+    """The outcome for one bug: `lost` are the tests that passed without it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mutation: str
+    outcome: Outcome
+    lost: tuple[str, ...] = ()
+    failures: dict[str, Told] = {}
+    seconds: float = 0.0
+
+
+def limited(workspace: Workspace, baseline: Baseline) -> Workspace:
+    """The workspace with time for some slowing down, but not for a loop without end."""
+    seconds = min(20.0 + 5.0 * baseline.seconds, workspace.test_timeout)
+    return dataclasses.replace(workspace, test_timeout=seconds)
+
+
+def try_bug(
+    workspace: Workspace, baseline: Baseline, mutation: str, file: File, covering: Sequence[str]
+) -> Trial:
+    """Run the tests that reach the bug, and all of them when one of those fails.
+
+    `file` is the broken file. Raises SandboxError.
+    """
+    bugged = seeded(workspace.with_file(file), 0)
+    stable = frozenset(baseline.stable)
+    only = tuple(test for test in covering if test in stable)
+    if not only:
+        return Trial(mutation=mutation, outcome=Outcome.UNSEEN)
+    with bugged.fresh() as sandbox:
+        run = bugged.test(sandbox, only if len(only) < len(stable) else ())
+        seconds = run.seconds
+        if (early := _unfit(run)) is None and not _lost(run, only):
+            early = Outcome.UNSEEN
+    if early is None and len(only) < len(stable):
+        with bugged.fresh() as sandbox:
+            run = bugged.test(sandbox)
+            seconds += run.seconds
+            early = _unfit(run)
+    if early is not None:
+        return Trial(mutation=mutation, outcome=early, seconds=seconds)
+    lost = _lost(run, baseline.stable)
+    outcome = Outcome.KEPT
+    if len(lost) > MOST_BROKEN * len(stable):
+        outcome = Outcome.TOO_BROAD
+    elif not _others_pass(bugged, baseline, lost):
+        outcome = Outcome.NOT_HIDEABLE
+    kept = outcome is Outcome.KEPT
+    return Trial(
+        mutation=mutation,
+        outcome=outcome,
+        lost=lost if kept else (),
+        failures=_told(run, lost) if kept else {},
+        seconds=seconds,
+    )
+
+
+def _others_pass(workspace: Workspace, baseline: Baseline, lost: Sequence[str]) -> bool:
+    """Whether the files that held the failing tests pass without them."""
+    held = {file.path: file for file in workspace.files}
+    without = hidden(held, lost)
+    if without is None:
+        return False
+    for path, data in without.items():
+        if data is not None:
+            workspace = workspace.with_file(dataclasses.replace(held[path], data=data))
+    left = [path for path, data in without.items() if data is not None]
+    with workspace.fresh() as sandbox:
+        for path in without.keys() - left:
+            sandbox.remove(path)
+        run = workspace.test(sandbox, tuple(left)) if left else None
+    stable = frozenset(baseline.stable)
+    return run is None or not [test for test in run.failing if test in stable or is_pseudo(test)]
+
+
+def _told(run: TestRun, lost: Sequence[str]) -> dict[str, Told]:
+    told = ((test, run.failures.get(test)) for test in lost[:TOLD_FAILURES])
+    return {test: Told.of(failure) for test, failure in told if failure is not None}
+
+
+def _unfit(run: TestRun) -> Outcome | None:
+    if "hung" in run.outcomes.values() or run.killed_by:
+        return Outcome.HUNG
+    if any(is_pseudo(test) for test in run.failing) or not run.complete or run.restarts:
+        return Outcome.BREAKS_IMPORT
+    return None
+
+
+def _lost(run: TestRun, tests: Sequence[str]) -> tuple[str, ...]:
+    return tuple(test for test in tests if run.outcomes.get(test) != "passed")

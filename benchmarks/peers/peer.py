@@ -1,0 +1,48 @@
+"""What the runner knows of another agent, and its virtual environment."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a peer is asked: the prompt, the command of the tests, and where the model is."""
+
+    prompt: str
+    test_command: str
+    model: str
+    url: str
+    context_tokens: int
+
+
+@dataclass(frozen=True)
+class Peer:
+    """An agent from PyPI.
+
+    `argv` follows its Python; `env` joins the variables of the jail; `files` are put into its
+    home folder.
+    """
+
+    name: str
+    requirement: str
+    argv: Callable[[Question], list[str]]
+    env: Callable[[Question], Mapping[str, str]]
+    files: Callable[[Question], Mapping[str, bytes]] = lambda question: {}
+
+
+def installed(peer: Peer, work: Path) -> Path:
+    """The peer's virtual environment below `work`, made on first use."""
+    folder = work.resolve() / peer.requirement
+    done = folder / "complete"
+    if not done.exists():
+        print(f"installing {peer.requirement} into {folder}", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
+        subprocess.run([*pip, "--quiet", "--only-binary=:all:", peer.requirement], check=True)
+        done.touch()
+    return folder
