@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from agent.ui.text import printable
 
 @contextmanager
 def reported(*, as_json: bool = False) -> Iterator[None]:
-    """Turn the product's exceptions into a message and an exit code."""
+    """Turn the product's exceptions into a message and an exit code; SIGTERM is as Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
     except AgentError as error:
@@ -25,6 +27,10 @@ def reported(*, as_json: bool = False) -> Iterator[None]:
         if not _expected(error):
             raise
         fail(Status.ENVIRONMENT, str(error), as_json=as_json)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def fail(status: Status, message: str, hint: str = "", *, as_json: bool = False) -> NoReturn:

@@ -69,7 +69,6 @@ def solve(
         from agent.apply import Delivery
         from agent.task import clean_issue
 
-        _stop_on_sigterm()
         text = clean_issue(_issue_text(issue, issue_file))
         if sum(map(bool, (commit, branch, patch, dry_run))) > 1:
             raise UsageError("--commit, --branch, --patch and --dry-run exclude each other")
@@ -212,11 +211,3 @@ def _report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
     console = Console(stderr=not good)
     summarise(console, outcome, shown_diff=not quiet and sys.stderr.isatty())
 
-
-def _stop_on_sigterm() -> None:
-    import signal
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)

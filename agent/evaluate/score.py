@@ -11,10 +11,10 @@ from agent.config import Settings
 from agent.tasks.baseline import seeded
 from agent.tasks.environment import declared, with_environment
 from agent.tasks.instance import EnvironmentSetup, Instance
-from agent.tasks.tree import capture_of, patched, source
+from agent.tasks.tree import base_files, capture_of, source, visible_files
 from agent.verify.patch import split
 from agent.workspace import Workspace, make_workspace, timed
-from tools.sandbox.base import File, PatchError
+from tools.sandbox.base import PatchError
 from tools.testing.results import TestRun
 
 
@@ -52,8 +52,7 @@ def score(instance: Instance, patch: str, settings: Settings) -> Score:
     capture = capture_of(instance, "visible")
     own = with_environment(settings, environment_of(instance))
     workspace = seeded(make_workspace(capture, own), 0)
-    tests = tuple(file.path for file in _changed(instance))
-    parts = split(patch, tests)
+    parts = split(patch, _test_files(instance))
     with workspace.fresh() as sandbox:
         try:
             if parts.diff:
@@ -67,10 +66,12 @@ def score(instance: Instance, patch: str, settings: Settings) -> Score:
     )
 
 
-def _changed(instance: Instance) -> tuple[File, ...]:
-    """The files that the test patch leaves."""
-    before = set(patched(source(instance).files, instance.setup_patch))
-    return tuple(file for file in capture_of(instance, "visible").files if file not in before)
+def _test_files(instance: Instance) -> tuple[str, ...]:
+    """The files that hold tests of the row, and those that the test patch leaves."""
+    before = set(base_files(instance))
+    changed = {file.path for file in visible_files(instance) if file not in before}
+    tests = (*instance.fail_to_pass, *instance.pass_to_pass)
+    return tuple(sorted(changed | {test.split("::", 1)[0] for test in tests}))
 
 
 def _read(
@@ -84,6 +85,9 @@ def _read(
     fixed = tuple(t for t in instance.fail_to_pass if run.outcomes.get(t) == "passed")
     broken = tuple(t for t in instance.pass_to_pass if run.outcomes.get(t) != "passed")
     reasons = []
+    if not run.complete:
+        said = [line for line in run.output.splitlines() if line.strip()]
+        reasons.append(f"the test run did not finish ({run.summary}): {''.join(said[-1:])[:200]}")
     if left := len(instance.fail_to_pass) - len(fixed):
         reasons.append(f"{left} of {len(instance.fail_to_pass)} failing tests still fail")
     if broken:

@@ -28,6 +28,7 @@ from agent.tasks.recipe import Recipe
 from agent.tasks.sources import Source, fetch
 from agent.tasks.tree import ROOT
 from agent.tasks.trial import Outcome, Trial, limited, try_bug
+from agent.verify.outcomes import test_files
 from agent.verify.protected import is_protected
 from agent.workspace import Workspace, make_workspace
 
@@ -101,7 +102,7 @@ def make_tasks(
         failing=ready.baseline.failing,
     )
     on_trial(funnel)
-    sources = _sources(ready.source)
+    sources = _sources(ready)
     planned = islice(
         candidates(sources, ready.baseline.run, recipe.seed, recipe.families), recipe.candidates
     )
@@ -132,13 +133,14 @@ def make_tasks(
     return instances, funnel
 
 
-def _sources(source: Source) -> dict[str, bytes]:
+def _sources(ready: Prepared) -> dict[str, bytes]:
+    tests = test_files(ready.baseline.run)
     return {
         file.path: file.data
-        for file in source.files
+        for file in ready.source.files
         if file.path.endswith(".py")
         and file.mode != "120000"
-        and not is_protected(file.path)
+        and not is_protected(file.path, tests)
         and not file.path.startswith(NOT_SOURCE)
     }
 

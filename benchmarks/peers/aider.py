@@ -11,12 +11,12 @@ EDIT_FORMAT = "whole"
 
 def _argv(question: Question) -> list[str]:
     return [
-        *("-P", "-m", "aider", "--yes-always", "--message", question.prompt),
+        *("-E", "-P", "-m", "aider", "--yes-always", "--message", question.prompt),
         *("--model", f"openai/{question.model}", "--weak-model", f"openai/{question.model}"),
         *("--edit-format", EDIT_FORMAT, "--map-tokens", "1024", "--no-show-model-warnings"),
         *("--auto-test", "--test-cmd", question.test_command),
         *("--no-auto-commits", "--no-dirty-commits", "--no-gitignore", "--no-auto-lint"),
-        *("--no-analytics", "--no-check-update", "--no-show-release-notes", "--no-stream"),
+        *("--no-analytics", "--no-check-update", "--no-show-release-notes"),
         *("--no-suggest-shell-commands", "--no-detect-urls", "--no-pretty", "--no-fancy-input"),
         *("--disable-playwright", "--encoding", "utf-8"),
     ]

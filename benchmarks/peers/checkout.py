@@ -7,10 +7,11 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from tools.sandbox.base import File
 
-CACHES = ("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".git")
+CACHES = frozenset(("__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis"))
 FILE_BYTES = 4 << 20
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", os.defpath),
@@ -48,8 +49,8 @@ def diff(before: Iterable[File], folder: Path) -> str:
     """What the peer changed, as a git diff.
 
     The peer could write the checkout's `.git`, so git never looks there: both trees are
-    imported into a new repository. Caches, files of the peer's own and files over 4 MiB are no
-    part of it.
+    imported into a new repository. New caches, files of the peer's own and new files over
+    4 MiB are no part of it.
     """
     old = {file.path: file for file in before}
     new = {file.path: file for file in _read(folder, old)}
@@ -64,24 +65,32 @@ def diff(before: Iterable[File], folder: Path) -> str:
 
 def _read(folder: Path, known: Iterable[str]) -> Iterator[File]:
     kept = frozenset(known)
+    above = {str(parent) for path in kept for parent in PurePosixPath(path).parents}
     for top, folders, names in os.walk(folder):
+        place = Path(top).relative_to(folder).as_posix()
+        paths = {name: (PurePosixPath(place) / name).as_posix() for name in [*folders, *names]}
         links = [name for name in folders if os.path.islink(os.path.join(top, name))]
-        folders[:] = sorted(set(folders) - {*CACHES, *links})
+        folders[:] = sorted(
+            name
+            for name in set(folders) - {".git", *links}
+            if name not in CACHES or paths[name] in above
+        )
         for name in sorted([*names, *links]):
-            full = os.path.join(top, name)
-            path = os.path.relpath(full, folder).replace(os.sep, "/")
-            if path not in kept and _is_waste(path):
+            full = Path(top, name)
+            if paths[name] not in kept and _is_waste(full, paths[name]):
                 continue
-            if os.path.islink(full):
-                yield File(path, os.fsencode(os.readlink(full)), "120000")
-            elif os.path.isfile(full) and os.path.getsize(full) <= FILE_BYTES:
-                mode = os.stat(full).st_mode
-                yield File(path, Path(full).read_bytes(), "100755" if mode & 0o100 else "100644")
+            if full.is_symlink():
+                yield File(paths[name], os.fsencode(os.readlink(full)), "120000")
+            elif full.is_file():
+                mode: Literal["100644", "100755"]
+                mode = "100755" if full.stat().st_mode & 0o100 else "100644"
+                yield File(paths[name], full.read_bytes(), mode)
 
 
-def _is_waste(path: str) -> bool:
+def _is_waste(full: Path, path: str) -> bool:
     parts = PurePosixPath(path).parts
-    return path.endswith((".pyc", ".pyo")) or any(part.startswith(".aider") for part in parts)
+    mine = path.endswith((".pyc", ".pyo")) or any(part.startswith(".aider") for part in parts)
+    return mine or not CACHES.isdisjoint(parts) or full.lstat().st_size > FILE_BYTES
 
 
 def _commit(branch: str, files: Iterable[File]) -> bytes:

@@ -1,7 +1,8 @@
 """Carry connections between a TCP port and a Unix socket; as a program, the inside of the jail.
 
-python forward.py PORT SOCKET COMMAND…  listens on 127.0.0.1:PORT, carries every connection to
-SOCKET, runs the command and exits with its code. Only the standard library: it runs in the jail.
+python forward.py PORT SOCKET FOLDER COMMAND…  listens on 127.0.0.1:PORT, carries every connection
+to SOCKET, runs the command in FOLDER and exits with its code. Only the standard library: it runs
+in the jail.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Callable
 MEMORY_BYTES = 8 << 30
 FILE_BYTES = 256 << 20
 OPEN_FILES = 1024
+PROCESSES = 4096
 
 
 def forward(listening: socket.socket, connect: Callable[[], socket.socket]) -> None:
@@ -30,8 +32,7 @@ def forward(listening: socket.socket, connect: Callable[[], socket.socket]) -> N
         except OSError:
             near.close()
             continue
-        for pair in ((near, far), (far, near)):
-            threading.Thread(target=_pump, args=pair, daemon=True).start()
+        threading.Thread(target=_carry, args=(near, far), daemon=True).start()
 
 
 def start(listening: socket.socket, connect: Callable[[], socket.socket]) -> None:
@@ -54,6 +55,14 @@ def unix(path: str) -> Callable[[], socket.socket]:
     return connect
 
 
+def _carry(near: socket.socket, far: socket.socket) -> None:
+    with near, far:
+        back = threading.Thread(target=_pump, args=(far, near), daemon=True)
+        back.start()
+        _pump(near, far)
+        back.join()
+
+
 def _pump(source: socket.socket, target: socket.socket) -> None:
     try:
         while chunk := source.recv(65536):
@@ -70,13 +79,17 @@ def _pump(source: socket.socket, target: socket.socket) -> None:
 
 def main() -> int:
     """Forward, with the limits of the jail on the command."""
-    port, path, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    port, path, folder, command = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]
     start(socket.create_server(("127.0.0.1", port)), unix(path))
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (FILE_BYTES, FILE_BYTES))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, OPEN_FILES))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    code = subprocess.run(command, stdin=subprocess.DEVNULL).returncode
+    for kind, most in (
+        (resource.RLIMIT_AS, MEMORY_BYTES),
+        (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+    code = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL).returncode
     return code if code >= 0 else 128 - code
 
 

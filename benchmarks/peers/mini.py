@@ -16,7 +16,7 @@ def _argv(question: Question) -> list[str]:
         "model.model_kwargs.max_tokens=1024",
     )
     return [
-        *("-P", "-m", "minisweagent.run.mini", "--yolo", "--exit-immediately"),
+        *("-E", "-P", "-m", "minisweagent.run.mini", "--yolo", "--exit-immediately"),
         *("--config", "mini_textbased.yaml"),
         *(word for setting in settings for word in ("--config", setting)),
         *("--model", f"openai/{question.model}", "--model-class", "litellm_textbased"),

@@ -24,8 +24,9 @@ class Question:
 class Peer:
     """An agent from PyPI.
 
-    `argv` follows its Python; `env` joins the variables of the jail; `files` are put into its
-    home folder.
+    `argv` follows its Python, and starts with -E and -P, for a module of the task must not take
+    the place of one that the peer needs. `env` joins the variables of the jail; `files` are put
+    into its home folder.
     """
 
     name: str
@@ -42,7 +43,13 @@ def installed(peer: Peer, work: Path) -> Path:
     if not done.exists():
         print(f"installing {peer.requirement} into {folder}", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--quiet", "--only-binary=:all:", peer.requirement], check=True)
+        pip = [
+            str(folder / "bin" / "python"),
+            "-m",
+            "pip",
+            "install",
+            "--disable-pip-version-check",
+        ]
+        subprocess.run([*pip, "-qq", "--only-binary=:all:", peer.requirement], check=True)
         done.touch()
     return folder

@@ -24,7 +24,7 @@ import checkout
 from aider import AIDER
 from mini import MINI
 from peer import Peer, Question, installed
-from sandbox import Ended, Jail, endpoint_socket, run
+from sandbox import CHECKOUT, Ended, Jail, endpoint_socket, run
 
 from agent.status import AgentError
 from agent.tasks.environment import environment_folder
@@ -70,7 +70,7 @@ def main() -> int:
         for number, instance in enumerate(left, 1):
             try:
                 line = solve(bench, instance)
-            except AgentError as error:
+            except (AgentError, OSError, RuntimeError) as error:
                 line = f"left out: {error}"
             print(f"[{number}/{len(left)}] {instance.instance_id}: {line}", file=sys.stderr)
     return 0
@@ -81,7 +81,7 @@ def solve(bench: Bench, instance: Instance) -> str:
     files = visible_files(instance)
     setup = instance.environment_setup or EnvironmentSetup()
     question = question_of(instance, setup, files, bench.model, bench.port)
-    with tempfile.TemporaryDirectory(prefix="peers-") as name:
+    with tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True) as name:
         folder = Path(name) / "checkout"
         folder.mkdir()
         checkout.make(files, folder)
@@ -90,7 +90,7 @@ def solve(bench: Bench, instance: Instance) -> str:
             environments=(environment_folder(setup), bench.venv),
             endpoint=bench.socket,
             port=bench.port,
-            env=bench.peer.env(question),
+            env={**source_path(files), **bench.peer.env(question)},
             files=bench.peer.files(question),
         )
         argv = [str(bench.venv / "bin" / "python"), *bench.peer.argv(question)]
@@ -100,6 +100,12 @@ def solve(bench: Bench, instance: Instance) -> str:
     _note(bench, instance, patch, ended)
     how = "killed at the limit" if ended.exit is None else f"exit {ended.exit}"
     return f"{how} after {ended.seconds:.0f} s, a patch of {len(patch)} bytes"
+
+
+def source_path(files: Sequence[File]) -> dict[str, str]:
+    """Where Python finds the project: its `src` folder, as in our own sandbox."""
+    in_src = any(file.path.startswith("src/") and file.path.endswith(".py") for file in files)
+    return {"PYTHONPATH": f"{CHECKOUT}/src"} if in_src else {}
 
 
 def question_of(

@@ -146,10 +146,10 @@ def _command(jail: Jail, sources: Sources) -> list[str]:
         *layout(mounts, spec, INNER_USER, sources),
         *("--perms", "0700", "--dir", HOME, *files),
         *("--bind", str(jail.checkout), CHECKOUT),
-        *("--bind", str(jail.endpoint), SOCKET, "--chdir", CHECKOUT, "--hostname", "sandbox"),
+        *("--bind", str(jail.endpoint), SOCKET, "--hostname", "sandbox"),
         *(word for name, value in env.items() for word in ("--setenv", name, value)),
         *(own_python(), "-I", "-S", "-c", Path(forward.__file__).read_text("utf-8")),
-        *(str(jail.port), SOCKET),
+        *(str(jail.port), SOCKET, CHECKOUT),
     ]
 
 

@@ -1,0 +1,16 @@
+"""Environments are made once for all tests of this folder."""
+
+import pytest
+
+from policies.paths import data_root
+
+
+@pytest.fixture(scope="session")
+def environments(tmp_path_factory):
+    return tmp_path_factory.mktemp("environments")
+
+
+@pytest.fixture(autouse=True)
+def shared_environments(private_home, environments):
+    """Let each test's private home lead to the environments of the session."""
+    (data_root() / "environments").symlink_to(environments)
