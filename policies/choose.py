@@ -51,11 +51,11 @@ def open_policy(
 
         name, base = (server[1], server[2]) if server else (model, None)
         return LiteLLMPolicy(name, api_base=base, context_tokens=context_tokens)
-    weights = _weights(model, on_download)
+    file = weights(model, on_download)
     from policies.llamacpp import CONTEXT_TOKENS, PARALLEL, LlamaCppPolicy
 
     return LlamaCppPolicy(
-        weights,
+        file,
         context_tokens=context_tokens or CONTEXT_TOKENS,
         parallel=parallel or PARALLEL,
         threads=threads,
@@ -81,7 +81,8 @@ def _is_hosted(model: str) -> bool:
     )
 
 
-def _weights(model: str, on_download: OnBytes | None) -> store.ModelFile:
+def weights(model: str, on_download: OnBytes | None) -> store.ModelFile:
+    """The GGUF file that `model` names, downloaded if it is not here. Raises PolicyError."""
     if model.startswith(("hf:", "http://", "https://")):
         model = store.add(model).name
     versioned = _AT_VERSION.fullmatch(model)

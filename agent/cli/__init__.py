@@ -19,7 +19,7 @@ app = typer.Typer(
 app.command("solve")(solve)
 app.command("eval")(evaluate)
 app.add_typer(tasks.app, name="tasks", help="Make tasks with known answers.")
-app.add_typer(models.app, name="models", help="List, fetch and add models.")
+app.add_typer(models.app, name="models", help="List, fetch, add and serve models.")
 app.add_typer(experience.app, name="experience", help="Look into stored trajectories.")
 app.command("doctor")(doctor)
 

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from agent.cli.errors import reported
-from agent.status import AgentError, UsageError
+from agent.status import AgentError
 
 if TYPE_CHECKING:
     from agent.evaluate.records import Folder
     from agent.evaluate.report import Summary
     from agent.evaluate.results import Result
     from agent.tasks.instance import Instance
-
-Which = Literal["train", "dev", "heldout"]
 
 
 def evaluate(
@@ -37,7 +35,9 @@ def evaluate(
         Literal["visible", "issue"],
         typer.Option(help="With the failing tests in the tree, or the issue alone."),
     ] = "visible",
-    split: Annotated[Which | None, typer.Option(help="Only tasks of this split.")] = None,
+    split: Annotated[
+        Literal["train", "dev", "heldout"] | None, typer.Option(help="Only tasks of this split.")
+    ] = None,
     ids: Annotated[str | None, typer.Option(help="Only these instance_ids, with commas.")] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="This many tasks, spread over the repositories.")
@@ -66,6 +66,7 @@ def evaluate(
         from agent.evaluate.records import Folder, Plan, read_predictions
         from agent.evaluate.report import summarise
         from agent.evaluate.run import evaluate as run
+        from agent.tasks.choose import choose
         from agent.tasks.instance import read_instances
         from agent.workspace import check_sandbox
 
@@ -84,7 +85,7 @@ def evaluate(
         for row in bad:
             name = f" {row.instance_id}:" if row.instance_id else ""
             print(f"{tasks}:{row.line}:{name} {row.problem}", file=sys.stderr)
-        instances = _chosen(instances, split, ids, limit)
+        instances = choose(instances, split, ids.split(",") if ids else None, limit)
         given = None
         label = settings.model
         if predictions is not None:
@@ -107,36 +108,6 @@ def evaluate(
         summary = summarise(results, planned, len(bad))
         _report(folder, summary, results, plots=plots, as_json=as_json)
     raise SystemExit(1 if summary.unscored or bad else 0)
-
-
-def _chosen(
-    instances: Sequence[Instance], split: Which | None, ids: str | None, limit: int | None
-) -> list[Instance]:
-    """The tasks asked for; a limit takes from every repository in turn."""
-    wanted = set(ids.split(",")) if ids else None
-    if wanted and (unknown := wanted - {i.instance_id for i in instances}):
-        raise UsageError(f"there is no task {', '.join(sorted(unknown))}")
-    chosen = [
-        instance
-        for instance in instances
-        if (split is None or instance.split == split)
-        and (wanted is None or instance.instance_id in wanted)
-    ]
-    if not chosen:
-        raise UsageError("no task is left to run", "Look at the card: `agent tasks card`.")
-    if limit is None or limit >= len(chosen):
-        return chosen
-    turns: dict[str, int] = {}
-    ranked = []
-    for key, instance in sorted(((_shuffled(i), i) for i in chosen), key=lambda p: p[0]):
-        turn = turns[instance.repo] = turns.get(instance.repo, 0) + 1
-        ranked.append((turn, key, instance))
-    return [instance for _, _, instance in sorted(ranked, key=lambda r: r[:2])[:limit]]
-
-
-def _shuffled(instance: Instance) -> str:
-    """A key of no meaning, the same everywhere, so that a limit takes any family."""
-    return hashlib.sha256(instance.instance_id.encode()).hexdigest()
 
 
 def _digest(instances: Sequence[Instance]) -> str:

@@ -112,7 +112,7 @@ def serve(
         from agent.config import load_settings
         from agent.status import UsageError
         from agent.ui.download import download_bar
-        from policies.choose import _weights
+        from policies.choose import weights
         from policies.serve import Address, Endpoint
 
         address = Address(host, port)
@@ -122,7 +122,7 @@ def serve(
                 "set APPRENTICE_API_KEY, or give --api-key.",
             )
         with download_bar() as on_progress:
-            model = _weights(name or load_settings(None, {}).model, on_progress)
+            model = weights(name or load_settings(None, {}).model, on_progress)
         with Endpoint(
             model, address, api_key=api_key, context_tokens=context_tokens, threads=threads
         ) as endpoint:

@@ -210,4 +210,3 @@ def _report(outcome: Outcome, *, as_json: bool, quiet: bool) -> None:
     good = outcome.status in (Status.VERIFIED, Status.NOTHING_TO_DO, Status.UNVERIFIED)
     console = Console(stderr=not good)
     summarise(console, outcome, shown_diff=not quiet and sys.stderr.isatty())
-

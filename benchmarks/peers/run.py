@@ -148,7 +148,7 @@ def _done(predictions: Path) -> set[str]:
     if not predictions.exists():
         return set()
     lines = predictions.read_text(encoding="utf-8").splitlines()
-    return {json.loads(line)["instance_id"] for line in lines if line.strip()}
+    return {json.loads(line)["instance_id"] for line in lines if line.endswith("}")}
 
 
 def _note(bench: Bench, instance: Instance, patch: str, ended: Ended) -> None:

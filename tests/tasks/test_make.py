@@ -123,7 +123,10 @@ def test_a_repository_that_gives_nothing_is_told_and_the_others_go_on(
 
 
 def test_a_suite_that_takes_too_long_is_told(git_repo, tmp_path):
-    slow = "import time\n\n\ndef test_slow():\n    time.sleep(30)\n"
+    slow = (
+        "import time\nimport pytest\n\n\n@pytest.mark.parametrize('n', range(20))\n"
+        "def test_slow(n):\n    time.sleep(0.3)\n"
+    )
     root = git_repo({"sums.py": MODULE, "test_sums.py": slow})
     report = make(root, "-o", tmp_path / "t.jsonl", "--test-timeout", "2", code=3)
     assert "takes longer than 2 s" in report["problems"][0]["problem"]
@@ -148,7 +151,8 @@ def test_what_cannot_be_a_task_is_sorted_out(git_repo):
     root = git_repo(
         SUMS
         | {
-            "test_more.py": "import test_sums\n\n\nclass TestAll:\n    test_it = staticmethod(test_sums.test_total)\n"
+            "test_more.py": "import test_sums\n\n\nclass TestAll:\n"
+            "    test_it = staticmethod(test_sums.test_total)\n"
         }
     )
     recipe = Recipe(repo=str(root), packages=NEEDS)
