@@ -52,6 +52,9 @@ def make(
     family: Annotated[
         list[str] | None, typer.Option(help="Only this family of mutations (repeatable).")
     ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="No bugs in files like this (a pattern; repeatable).")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which bugs are tried first.")] = 0,
     package: Packages = None,
     test_cmd: TestCommand = None,
@@ -89,6 +92,7 @@ def make(
                     limit=limit,
                     candidates=candidates,
                     families=_families(family),
+                    exclude=tuple(exclude or ()),
                 )
                 for repo in repos or ()
             ]

@@ -6,9 +6,10 @@ import hashlib
 import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from agent.verify.outcomes import test_files
 from agent.verify.protected import is_protected
 from agent.workspace import Workspace, make_workspace
 
-NOT_SOURCE = ("setup.py", "docs/", "doc/", "examples/", "benchmarks/")
+NOT_SOURCE = ("setup.py", "docs/*", "doc/*", "examples/*", "benchmarks/*")
 OnTrial = Callable[["Funnel"], None]
 
 
@@ -102,7 +103,7 @@ def make_tasks(
         failing=ready.baseline.failing,
     )
     on_trial(funnel)
-    sources = _sources(ready)
+    sources = _sources(ready, recipe.exclude)
     planned = islice(
         candidates(sources, ready.baseline.run, recipe.seed, recipe.families), recipe.candidates
     )
@@ -133,7 +134,7 @@ def make_tasks(
     return instances, funnel
 
 
-def _sources(ready: Prepared) -> dict[str, bytes]:
+def _sources(ready: Prepared, exclude: Sequence[str]) -> dict[str, bytes]:
     tests = test_files(ready.baseline.run)
     return {
         file.path: file.data
@@ -141,7 +142,7 @@ def _sources(ready: Prepared) -> dict[str, bytes]:
         if file.path.endswith(".py")
         and file.mode != "120000"
         and not is_protected(file.path, tests)
-        and not file.path.startswith(NOT_SOURCE)
+        and not any(fnmatchcase(file.path, pattern) for pattern in (*NOT_SOURCE, *exclude))
     }
 
 

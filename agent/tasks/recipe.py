@@ -15,7 +15,8 @@ class Recipe(BaseModel):
     """How tasks are made of a repository. The same recipe makes the same tasks.
 
     `commit` is None for the newest. `packages` of None are those that the repository declares.
-    `limit` is how many bugs are wanted, `candidates` how many are tried for them at most.
+    `limit` is how many bugs are wanted, `candidates` how many are tried for them at most. No bug
+    is made in a file that matches a pattern of `exclude`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +31,7 @@ class Recipe(BaseModel):
     limit: int = Field(50, ge=1)
     candidates: int = Field(2000, ge=1)
     families: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
 
     def setup(self, packages: tuple[str, ...]) -> EnvironmentSetup:
         """The environment with these packages where the recipe names none."""
