@@ -15,6 +15,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from agent.config import Settings
 from agent.status import EnvironmentFailure
 from agent.tasks.instance import EnvironmentSetup
@@ -79,7 +81,22 @@ def environment_folder(setup: EnvironmentSetup) -> Path:
 
 
 def _packages(setup: EnvironmentSetup) -> list[str]:
-    named = {word.split("=")[0].split("[")[0].strip().lower() for word in setup.packages}
+    """What pip is asked for. Raises EnvironmentFailure on what is no name with versions.
+
+    A URL or a path in a requirement would have pip build it, wheels only or not.
+    """
+    named = set()
+    for word in setup.packages:
+        try:
+            need = Requirement(word)
+        except InvalidRequirement as error:
+            raise EnvironmentFailure(f"{word!r} is no package: {error}") from error
+        if need.url is not None:
+            raise EnvironmentFailure(
+                f"{word!r} leads to a URL or a path, of which code would run",
+                "Name a version that the package index has as a wheel.",
+            )
+        named.add(need.name.lower())
     return sorted({*setup.packages, *(() if RUNNER in named else (RUNNER,))})
 
 

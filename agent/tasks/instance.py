@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,9 @@ class Instance(BaseModel):
     @classmethod
     def _ours(cls, value: Any) -> Any:
         """Foreign rows may hold commands of a shell here: they are not run."""
-        return value if isinstance(value, dict | EnvironmentSetup) else None
+        if not isinstance(value, dict):
+            return value if isinstance(value, EnvironmentSetup) else None
+        return {name: value[name] for name in EnvironmentSetup.model_fields if name in value}
 
     @property
     def split(self) -> SplitName:
@@ -89,8 +92,8 @@ class Instance(BaseModel):
 
 def project_of(repo: str) -> str:
     """The name of a repository, the same for all of its versions and places."""
-    name = repo.removeprefix("pypi:").split("==", 1)[0].rstrip("/")
-    return name.rpartition("/")[2].removesuffix(".git").lower().replace("_", "-").replace(".", "-")
+    name = repo.removeprefix("pypi:").split("==", 1)[0].rstrip("/").removesuffix(".git")
+    return re.sub(r"[^a-z0-9]+", "-", re.split("[/:]", name)[-1].lower()).strip("-") or "unnamed"
 
 
 def split_of(repo: str) -> SplitName:
@@ -114,7 +117,7 @@ class BadRow:
 def read_instances(path: Path) -> tuple[list[Instance], list[BadRow]]:
     """The tasks of a file, and the rows that are none. Raises UsageError when it cannot be read."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         hint = "Make tasks with `agent tasks make`."
@@ -129,7 +132,7 @@ def read_instances(path: Path) -> tuple[list[Instance], list[BadRow]]:
             row = json.loads(line)
             name = str(row.get("instance_id", "")) if isinstance(row, dict) else ""
             instance = Instance.model_validate(row)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             bad.append(BadRow(number, name, f"is no JSON: {error}"))
         except ValidationError as error:
             bad.append(BadRow(number, name, "; ".join(_problems(error))))

@@ -9,7 +9,9 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import tarfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,21 +21,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from agent.repository import git_errors, open_repository
 from agent.status import EnvironmentFailure, UsageError
+from policies.hub.files import locked
 from policies.paths import data_root
 from tools.sandbox.base import MIB, File
 
 if TYPE_CHECKING:
+    import httpx
     from git import Repo
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 JSON_INDEX = "application/vnd.pypi.simple.v1+json"
 MOST_BYTES = 256 * MIB
 FETCH_SECONDS = 60.0
+PROTOCOLS = "https:http:ssh:git:file"
+Mode = Literal["100644", "100755", "120000"]
 _PYPI = re.compile(r"pypi:([A-Za-z0-9][\w.-]*)==([\w.!+-]+)")
 _OWNER_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _URL = re.compile(r"(https?|ssh|git|file)://\S+|[\w.-]+@[\w.-]+:\S+")
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
-_OUT = re.compile(r"(^|/)[^/]+\.egg-info/|^PKG-INFO$")
+_OUT = re.compile(r"(^|/)([^/]+\.egg-info|\.git)/|^PKG-INFO$")
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,13 @@ def fetch(repo: str, commit: str | None = None) -> Source:
         return _archive(repo, pinned[1], pinned[2], commit)
     if repo.startswith("pypi:"):
         raise UsageError(f"{repo}: the version is missing", "Write pypi:NAME==VERSION.")
-    with repository(repo) as git:
+    with repository(repo, commit) as git:
         return _commit(repo, git, commit)
 
 
 @contextmanager
-def repository(repo: str) -> Iterator[Repo]:
-    """The git repository: the one at a path, or a bare clone of a URL, made once.
+def repository(repo: str, commit: str | None = None) -> Iterator[Repo]:
+    """The git repository: the one at a path, or a bare clone of a URL that holds `commit`.
 
     Raises UsageError or EnvironmentFailure.
     """
@@ -69,9 +75,9 @@ def repository(repo: str) -> Iterator[Repo]:
     if path.exists():
         opened = open_repository(path)
     elif _URL.fullmatch(repo):
-        opened = _cloned(repo)
+        opened = _cloned(repo, commit)
     elif _OWNER_NAME.fullmatch(repo):
-        opened = _cloned(f"https://github.com/{repo}")
+        opened = _cloned(f"https://github.com/{repo}", commit)
     else:
         raise UsageError(
             f"{repo}: there is no such folder, and it is no git URL",
@@ -83,28 +89,42 @@ def repository(repo: str) -> Iterator[Repo]:
         opened.close()
 
 
-def _cloned(url: str) -> Repo:
+def _cloned(url: str, commit: str | None) -> Repo:
+    """A bare clone, made once and brought up to date when it lacks what is asked for."""
     import git
 
     from agent.repository import SAFE_GIT
 
     folder = data_root() / "repositories" / hashlib.sha256(url.encode()).hexdigest()[:16]
     safe = [option for option in SAFE_GIT if not option.startswith("protocol.")]
-    options = [word for option in safe for word in ("-c", option)]
-    with git_errors("Check the address and the network, or clone it yourself and give the path."):
-        if not folder.exists():
-            scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
-            scratch.parent.mkdir(parents=True, exist_ok=True)
-            program = git.Git(str(scratch.parent))
-            clone = ["git", *options, "clone", "--bare", "--quiet", "--", url, str(scratch)]
-            with program.custom_environment(
-                GIT_TERMINAL_PROMPT="0", GIT_ALLOW_PROTOCOL="https:http:ssh:git:file"
-            ):
-                program.execute(clone)
-            os.replace(scratch, folder)
+    command = ["git", *(word for option in safe for word in ("-c", option))]
+    hint = "Check the address and the network, or clone it yourself and give the path."
+    with locked(folder.with_suffix(".lock")), git_errors(hint):
+        program = git.Git(str(folder.parent))
+        environment = {"GIT_TERMINAL_PROMPT": "0", "GIT_ALLOW_PROTOCOL": PROTOCOLS}
+        with program.custom_environment(**environment):
+            if not folder.exists():
+                scratch = folder.with_name(f"{folder.name}.{os.getpid()}")
+                shutil.rmtree(scratch, ignore_errors=True)
+                program.execute([*command, "clone", "--mirror", "--quiet", "--", url, str(scratch)])
+                os.replace(scratch, folder)
+            elif not _holds(folder, commit):
+                program.execute([*command, "-C", str(folder), "fetch", "--quiet", "--prune"])
         opened = git.Repo(folder)
     opened.git.set_persistent_git_options(c=list(SAFE_GIT))
     return opened
+
+
+def _holds(folder: Path, commit: str | None) -> bool:
+    import git
+
+    if commit is None:
+        return False
+    try:
+        git.Git(str(folder)).rev_parse("--verify", "--end-of-options", f"{commit}^{{commit}}")
+    except git.GitCommandError:
+        return False
+    return True
 
 
 def _commit(repo: str, git: Repo, commit: str | None) -> Source:
@@ -118,15 +138,21 @@ def _commit(repo: str, git: Repo, commit: str | None) -> Source:
         mode, kind, blob = meta.split()
         if kind != "blob":
             raise UsageError(f"{repo} has a submodule ({path}), which is not supported")
-        data = git.odb.stream(bytes.fromhex(blob)).read()
-        size += len(data)
+        try:
+            stream = git.odb.stream(bytes.fromhex(blob))
+        except ValueError as error:
+            raise EnvironmentFailure(
+                f"{repo} lacks the contents of {path}", "Fetch the whole history of the clone."
+            ) from error
+        size += stream.size
         if size > MOST_BYTES:
             raise UsageError(f"{repo} has more than {MOST_BYTES // MIB} MiB of files")
+        data = stream.read()
         files.append(File(path, data, _mode(mode)))
     return Source(repo, found, tuple(files))
 
 
-def _mode(mode: str) -> Literal["100644", "100755", "120000"]:
+def _mode(mode: str) -> Mode:
     if mode == "120000":
         return "120000"
     return "100755" if mode == "100755" else "100644"
@@ -145,7 +171,7 @@ def _archive(repo: str, name: str, version: str, commit: str | None) -> Source:
     digest = hashlib.sha256(data).hexdigest()
     try:
         files, licence = _unpacked(data)
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise EnvironmentFailure(f"{repo}: the source archive cannot be read: {error}") from error
     return Source(repo, f"sha256:{digest}", files, licence)
 
@@ -168,7 +194,7 @@ def _downloaded(name: str, version: str, wanted: str | None) -> bytes:
             page = client.get(f"{index}/{name}/", headers={"Accept": JSON_INDEX})
             page.raise_for_status()
             file = _source_archive(page.json(), name, version)
-            data = client.get(str(page.url.join(file["url"]))).raise_for_status().content
+            data = _body(client, str(page.url.join(file["url"])))
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise EnvironmentFailure(
             f"{name} {version} cannot be fetched from the package index: {error}",
@@ -187,6 +213,16 @@ def _downloaded(name: str, version: str, wanted: str | None) -> bytes:
     return data
 
 
+def _body(client: httpx.Client, url: str) -> bytes:
+    data = bytearray()
+    with client.stream("GET", url) as reply:
+        for piece in reply.raise_for_status().iter_bytes():
+            data += piece
+            if len(data) > MOST_BYTES:
+                raise ValueError(f"it is larger than {MOST_BYTES // MIB} MiB")
+    return bytes(data)
+
+
 def _source_archive(page: Any, name: str, version: str) -> dict[str, Any]:
     normal = re.sub(r"[-_.]+", "[-_.]+", re.escape(name).replace(r"\-", "-").replace(r"\.", "."))
     pattern = re.compile(rf"{normal}-{re.escape(version)}\.tar\.gz", re.IGNORECASE)
@@ -198,7 +234,7 @@ def _source_archive(page: Any, name: str, version: str) -> dict[str, Any]:
 
 def _unpacked(data: bytes) -> tuple[tuple[File, ...], str]:
     """Files below the archive's only folder, without build metadata, and the licence."""
-    files: list[File] = []
+    files: dict[str, File] = {}
     licence = ""
     size = 0
     with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
@@ -215,8 +251,9 @@ def _unpacked(data: bytes) -> tuple[tuple[File, ...], str]:
             if relative == "PKG-INFO":
                 licence = _licence(content)
             if not _OUT.search(relative):
-                files.append(File(relative, content, "100755" if member.mode & 0o100 else "100644"))
-    return tuple(sorted(files, key=lambda file: file.path)), licence
+                mode: Mode = "100755" if member.mode & 0o100 else "100644"
+                files[relative] = File(relative, content, mode)
+    return tuple(file for _, file in sorted(files.items())), licence
 
 
 def _licence(metadata: bytes) -> str:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from agent.repository import Capture
-from agent.status import EnvironmentFailure, UsageError
+from agent.status import UsageError
 from agent.tasks.instance import Instance, Variant
 from agent.tasks.sources import Source, fetch
 from tools.sandbox.base import File
@@ -65,7 +65,7 @@ def patched(files: Iterable[File], patch: str) -> tuple[File, ...]:
         done = subprocess.run(
             git,
             cwd=folder,
-            input=patch.encode("utf-8", "surrogateescape"),
+            input=patch.encode("utf-8", "surrogatepass"),
             capture_output=True,
             env=environment,
         )
@@ -85,20 +85,28 @@ def _paths(patch: str) -> set[str]:
 
     try:
         parsed = PatchSet(patch)
-    except UnidiffParseError as error:
+    except (UnidiffParseError, UnicodeError) as error:
         raise UsageError(f"the patch cannot be read: {error}") from error
     found = set()
     for part in parsed:
         for path in (part.source_file, part.target_file):
             if path and path != os.devnull:
-                found.add(path.partition("/")[2] if path.startswith(("a/", "b/")) else path)
+                found.add(_relative(path))
     return found
+
+
+def _relative(path: str) -> str:
+    """A path of a patch below the repository. Raises UsageError when it leads elsewhere."""
+    name = path.partition("/")[2] if path.startswith(("a/", "b/")) else path
+    if not name or name.startswith(("/", '"')) or ".." in name.split("/"):
+        raise UsageError(f"the patch does not apply: {path} is no path in the repository")
+    return name
 
 
 def _write(folder: Path, file: File) -> None:
     path = folder / file.path
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise EnvironmentFailure(f"{file.path} leads out of the repository")
+    if not path.parent.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{file.path} leads out of the repository")
     path.parent.mkdir(parents=True, exist_ok=True)
     if file.mode == "120000":
         path.symlink_to(os.fsdecode(file.data))
@@ -109,6 +117,8 @@ def _write(folder: Path, file: File) -> None:
 
 def _read(folder: Path, path: str) -> File | None:
     full = folder / path
+    if not full.parent.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{path} leads out of the repository")
     if full.is_symlink():
         return File(path, os.fsencode(os.readlink(full)), "120000")
     if not full.is_file():

@@ -11,7 +11,9 @@ import psutil
 import pytest
 
 from agent.evaluate.results import Failure, Result
+from agent.tasks.hide import unified_diff
 from agent.tasks.instance import EnvironmentSetup, write_instances
+from tests.agent import shop
 from tests.agent.shop import BAD, GOOD, PLAN, agent, script
 from tests.tasks.samples import TARGET, shop_task
 
@@ -20,8 +22,6 @@ GREEDY = [PLAN, GOOD]
 
 @pytest.fixture
 def task(git_repo):
-    from tests.agent import shop
-
     return shop_task(git_repo(shop.files()))
 
 
@@ -80,7 +80,7 @@ def test_a_wrong_patch_a_missing_one_and_a_false_one_are_told_apart(task, tmp_pa
     breaking = task.patch.replace("(number - 1) * size", "(number - 1) * 10")
     rows = {
         "wrong": swapped,
-        "breaking": breaking + _breaks_search(),
+        "breaking": breaking + _breaks_the_basket(),
         "unfit": task.patch.replace("start = number * size", "start = nothing"),
         "none": "",
         "tests": _removes_tests(task),
@@ -102,12 +102,10 @@ def test_a_wrong_patch_a_missing_one_and_a_false_one_are_told_apart(task, tmp_pa
     }
 
 
-def _breaks_search():
-    return (
-        "diff --git a/shop/basket.py b/shop/basket.py\n--- a/shop/basket.py\n"
-        "+++ b/shop/basket.py\n@@ -1 +1,2 @@\n+raise ImportError\n"
-        ' """What a customer is about to buy."""\n'
-    )
+def _breaks_the_basket():
+    source = shop.files()["shop/basket.py"]
+    wrong = source + b"\n\nBasket.total = lambda self: 0\n"
+    return unified_diff({"shop/basket.py": source}, {"shop/basket.py": wrong})
 
 
 def _removes_tests(task):
