@@ -63,6 +63,18 @@ def open_policy(
     )
 
 
+def fetch(model: str, on_download: OnBytes | None = None) -> None:
+    """Download the weights that `model` names, unless they are here or it has none.
+
+    `model` and `on_download` are those of `open_policy`; nothing is loaded. Raises PolicyError.
+    """
+    model = model.strip()
+    if not model or model.startswith(("scripted:", "replay:")):
+        return
+    if not _SERVER.fullmatch(model) and not _is_hosted(model):
+        weights(model, on_download)
+
+
 def _is_hosted(model: str) -> bool:
     """True for PROVIDER/MODEL with a provider that litellm knows, and no such file."""
     if model.startswith(("hf:", "http://", "https://", "/", ".", "~")) or "/" not in model:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -126,28 +128,19 @@ def serve(
         with Endpoint(
             model, address, api_key=api_key, context_tokens=context_tokens, threads=threads
         ) as endpoint:
-            if as_json:
-                ready = {"schema": 1, "url": endpoint.url, "model": endpoint.model}
-                print(json.dumps(ready), flush=True)
-            print(
-                f"{endpoint.model} is served at {endpoint.url} until Ctrl-C; for example: "
-                f'agent solve --model openai/{endpoint.model}@{endpoint.url} "ISSUE"',
-                file=sys.stderr,
-                flush=True,
-            )
-            _wait_for_stop()
+            with suppress(KeyboardInterrupt):
+                _announce(endpoint.url, endpoint.model, as_json=as_json)
+                threading.Event().wait()
             # Closing would wait for the requests that still run.
             os._exit(0)
 
 
-def _wait_for_stop() -> None:
-    """Return on Ctrl-C or SIGTERM."""
-    import signal
-    import time
-
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        return
+def _announce(url: str, model: str, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"schema": 1, "url": url, "model": model}), flush=True)
+    print(
+        f"{model} is served at {url} until Ctrl-C; for example: "
+        f'agent solve --model openai/{model}@{url} "ISSUE"',
+        file=sys.stderr,
+        flush=True,
+    )

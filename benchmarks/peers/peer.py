@@ -36,20 +36,22 @@ class Peer:
     files: Callable[[Question], Mapping[str, bytes]] = lambda question: {}
 
 
+def constraints(peer: Peer) -> Path:
+    """The versions of all that the peer depends on, for `pip install -c`."""
+    return Path(__file__).with_name(f"constraints-{peer.name}.txt")
+
+
 def installed(peer: Peer, work: Path) -> Path:
-    """The peer's virtual environment below `work`, made on first use."""
+    """The peer's virtual environment below `work`, made on first use and for other versions."""
     folder = work.resolve() / peer.requirement
     done = folder / "complete"
-    if not done.exists():
+    pinned = constraints(peer).read_text(encoding="utf-8")
+    if not done.exists() or done.read_text(encoding="utf-8") != pinned:
         print(f"installing {peer.requirement} into {folder}", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [
-            str(folder / "bin" / "python"),
-            "-m",
-            "pip",
-            "install",
-            "--disable-pip-version-check",
-        ]
-        subprocess.run([*pip, "-qq", "--only-binary=:all:", peer.requirement], check=True)
-        done.touch()
+        python = str(folder / "bin" / "python")
+        pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "-qq"]
+        pip += ["--only-binary=:all:", "-c", str(constraints(peer)), peer.requirement]
+        subprocess.run(pip, check=True)
+        done.write_text(pinned, encoding="utf-8")
     return folder

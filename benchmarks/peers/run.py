@@ -10,11 +10,10 @@ import argparse
 import json
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,62 +23,90 @@ import checkout
 from aider import AIDER
 from mini import MINI
 from peer import Peer, Question, installed
-from sandbox import CHECKOUT, Ended, Jail, endpoint_socket, run
+from record import Folder, run_of
+from sandbox import CHECKOUT, Ended, Endpoint, Jail, endpoint_socket, run
 
+from agent.evaluate.score import environment_of
 from agent.status import AgentError
 from agent.tasks.environment import environment_folder
 from agent.tasks.instance import EnvironmentSetup, Instance, read_instances
 from agent.tasks.tree import visible_files
-from tools.sandbox.base import File
+from tools.sandbox.base import File, SandboxError
 
 PEERS = {peer.name: peer for peer in (MINI, AIDER)}
 CONTEXT_TOKENS = 16384
+START_SECONDS, STOP_SECONDS = 20.0, 10.0
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What all tasks of a run share: `port` and `socket` lead to the endpoint of `model`."""
+    """What all tasks of a run share: `port` and `endpoint` lead to `model` while it is `served`."""
 
     peer: Peer
     venv: Path
     model: str
     port: int
-    socket: Path
+    endpoint: Endpoint
+    served: Callable[[], bool]
     seconds: float
-    out: Path
+    folder: Folder
 
 
 def main() -> int:
     """Write a prediction for each task that has none yet."""
     options = _parser().parse_args()
+    try:
+        _run(options)
+    except AgentError as error:
+        raise SystemExit(f"{error}. {error.hint}") from error
+    return 0
+
+
+def _run(options: argparse.Namespace) -> None:
     rows, bad = read_instances(options.tasks)
     for row in bad:
         print(f"line {row.line} is no task: {row.problem}", file=sys.stderr)
     wanted = options.ids.split(",") if options.ids else [row.instance_id for row in rows]
     chosen = [row for row in rows if row.instance_id in wanted][: options.limit]
-    done = _done(options.out / "predictions.jsonl")
-    left = [row for row in chosen if row.instance_id not in done]
+    peer = PEERS[options.peer]
+    now = run_of(
+        peer,
+        chosen,
+        model=options.model,
+        seconds=options.seconds,
+        threads=options.threads,
+        context_tokens=CONTEXT_TOKENS,
+    )
+    folder = Folder(options.out, now)
+    left = [row for row in chosen if row.instance_id not in folder.rows]
     print(f"{len(left)} tasks to do, {len(chosen) - len(left)} done before", file=sys.stderr)
     if not left:
-        return 0
-    (options.out / "logs").mkdir(parents=True, exist_ok=True)
-    peer = PEERS[options.peer]
+        return
     venv = installed(peer, options.work)
-    with _served(options.model, options.threads) as (port, model), endpoint_socket(port) as socket:
-        bench = Bench(peer, venv, model, port, socket, options.seconds, options.out)
-        for number, instance in enumerate(left, 1):
-            try:
-                line = solve(bench, instance)
-            except (AgentError, OSError, RuntimeError) as error:
-                line = f"left out: {error}"
-            print(f"[{number}/{len(left)}] {instance.instance_id}: {line}", file=sys.stderr)
-    return 0
+    with (
+        _served(options.model, options.threads) as (port, model, served),
+        endpoint_socket(port) as endpoint,
+    ):
+        work(Bench(peer, venv, model, port, endpoint, served, options.seconds, folder), left)
+
+
+def work(bench: Bench, instances: Sequence[Instance]) -> None:
+    """Solve the tasks one by one; one that cannot be set up is left out.
+
+    Raises SystemExit when the endpoint or the peer itself is broken: that is no peer's failure.
+    """
+    for number, instance in enumerate(instances, 1):
+        try:
+            line = solve(bench, instance)
+        except (AgentError, SandboxError, OSError, RuntimeError) as error:
+            line = f"left out: {error}"
+        print(f"[{number}/{len(instances)}] {instance.instance_id}: {line}", file=sys.stderr)
 
 
 def solve(bench: Bench, instance: Instance) -> str:
     """Let the peer work on a task and note its patch; returns a line about it."""
     files = visible_files(instance)
-    setup = instance.environment_setup or EnvironmentSetup()
+    setup = environment_of(instance)
     question = question_of(instance, setup, files, bench.model, bench.port)
     with tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True) as name:
         folder = Path(name) / "checkout"
@@ -88,18 +115,34 @@ def solve(bench: Bench, instance: Instance) -> str:
         jail = Jail(
             checkout=folder,
             environments=(environment_folder(setup), bench.venv),
-            endpoint=bench.socket,
+            endpoint=bench.endpoint.socket,
             port=bench.port,
             env={**source_path(files), **bench.peer.env(question)},
             files=bench.peer.files(question),
         )
         argv = [str(bench.venv / "bin" / "python"), *bench.peer.argv(question)]
-        log = bench.out / "logs" / f"{instance.instance_id}.log"
-        ended = run(jail, argv, bench.seconds, log)
-        patch = checkout.diff(files, folder)
+        ended = _ran(bench, jail, argv, f"{instance.instance_id}.log")
+        patch = "" if ended.killed_by == "disk" else checkout.diff(files, folder)
     _note(bench, instance, patch, ended)
-    how = "killed at the limit" if ended.exit is None else f"exit {ended.exit}"
+    how = f"killed at the limit of {ended.killed_by}" if ended.killed_by else f"exit {ended.exit}"
     return f"{how} after {ended.seconds:.0f} s, a patch of {len(patch)} bytes"
+
+
+def _ran(bench: Bench, jail: Jail, argv: Sequence[str], name: str) -> Ended:
+    """Run the peer. Raises SystemExit when it had no model, or could not start."""
+    log = bench.folder.path / "logs" / name
+    log.parent.mkdir(parents=True, exist_ok=True)
+    before = bench.endpoint.connections
+    if not bench.served():
+        raise SystemExit(f"{bench.model} is served no longer; start again to go on")
+    ended = run(jail, argv, bench.seconds, log)
+    if not bench.served():
+        raise SystemExit(f"{bench.model} is served no longer; start again to repeat this task")
+    if ended.exit and ended.seconds < START_SECONDS and bench.endpoint.connections == before:
+        raise SystemExit(
+            f"{bench.peer.name} ended with exit {ended.exit} and never asked the model: see {log}"
+        )
+    return ended
 
 
 def source_path(files: Sequence[File]) -> dict[str, str]:
@@ -125,8 +168,8 @@ def question_of(
 
 
 @contextmanager
-def _served(model: str, threads: int | None) -> Iterator[tuple[int, str]]:
-    """`agent models serve` while the context lasts: its port, and the name to ask for."""
+def _served(model: str, threads: int | None) -> Iterator[tuple[int, str, Callable[[], bool]]]:
+    """`agent models serve` while the context lasts: its port, the name to ask for, if it lives."""
     command = [sys.executable, "-m", "agent", "models", "serve", model, "--port", "0", "--json"]
     command += ["--context-tokens", str(CONTEXT_TOKENS)]
     command += ["--threads", str(threads)] if threads else []
@@ -139,16 +182,13 @@ def _served(model: str, threads: int | None) -> Iterator[tuple[int, str]]:
                 raise SystemExit(f"{model} cannot be served: {ready.get('message', 'see above')}")
             port = urlsplit(ready["url"]).port
             assert port is not None
-            yield port, ready["model"]
+            yield port, ready["model"], lambda: process.poll() is None
         finally:
-            process.send_signal(signal.SIGTERM)
-
-
-def _done(predictions: Path) -> set[str]:
-    if not predictions.exists():
-        return set()
-    lines = predictions.read_text(encoding="utf-8").splitlines()
-    return {json.loads(line)["instance_id"] for line in lines if line.endswith("}")}
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _note(bench: Bench, instance: Instance, patch: str, ended: Ended) -> None:
@@ -158,9 +198,9 @@ def _note(bench: Bench, instance: Instance, patch: str, ended: Ended) -> None:
         "model_patch": patch,
         "seconds": round(ended.seconds, 1),
         "exit": ended.exit,
+        "killed_by": ended.killed_by,
     }
-    with (bench.out / "predictions.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    bench.folder.note(row)
 
 
 def _parser() -> argparse.ArgumentParser:

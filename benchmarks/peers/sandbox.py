@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import forward
 
@@ -33,6 +35,7 @@ CHECKOUT = "/workspace"
 HOME = "/tmp/home"
 SOCKET = "/apprentice/endpoint"
 DISK_BYTES = 1024 * MIB
+CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Jail:
     `checkout` is the one folder that it can write, shown as /workspace. `environments` are
     virtual environments, shown read-only where they are; the first gives the Python of PATH.
     `endpoint` is a Unix socket of the host; inside it is 127.0.0.1:`port`. `files` are put
-    into the home folder, read-only.
+    into the home folder, read-only. `disk_bytes` is how much the checkout may hold, and /tmp.
     """
 
     checkout: Path
@@ -51,34 +54,50 @@ class Jail:
     port: int
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, bytes] = field(default_factory=dict)
+    disk_bytes: int = DISK_BYTES
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: its exit code, None when it was killed at the limit; wall seconds."""
+    """How a command ended: its exit code, None when it was killed; wall seconds; which limit."""
 
     exit: int | None
     seconds: float
+    killed_by: Literal["time", "disk"] | None = None
+
+
+@dataclass
+class Endpoint:
+    """A way to the endpoint: its Unix socket, and how many connections came to it so far."""
+
+    socket: Path
+    connections: int = 0
 
 
 @contextmanager
-def endpoint_socket(port: int) -> Iterator[Path]:
-    """A Unix socket whose connections are carried to 127.0.0.1:`port` of the host."""
+def endpoint_socket(port: int) -> Iterator[Endpoint]:
+    """A Unix socket whose connections are counted and carried to 127.0.0.1:`port` of the host."""
     with tempfile.TemporaryDirectory(prefix="peers-") as folder:
-        path = Path(folder) / "endpoint"
+        endpoint = Endpoint(Path(folder) / "endpoint")
+
+        def connect() -> socket.socket:
+            endpoint.connections += 1
+            return socket.create_connection(("127.0.0.1", port))
+
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-            listening.bind(str(path))
+            listening.bind(str(endpoint.socket))
             listening.listen(16)
-            forward.start(listening, lambda: socket.create_connection(("127.0.0.1", port)))
+            forward.start(listening, connect)
             try:
-                yield path
+                yield endpoint
             finally:
                 listening.shutdown(socket.SHUT_RDWR)
 
 
 def run(jail: Jail, argv: Sequence[str], seconds: float, log: Path) -> Ended:
-    """Run a command in the jail, its output in `log`; at the limit everything in it is killed.
+    """Run a command in the jail, its output in `log`; at a limit everything in it is killed.
 
+    The limits are `seconds` and, looked at each second, the size of the checkout.
     Raises SandboxError when there is no working bubblewrap.
     """
     sources = Sources()
@@ -97,13 +116,40 @@ def run(jail: Jail, argv: Sequence[str], seconds: float, log: Path) -> Ended:
     finally:
         sources.close()
     try:
-        code: int | None = process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        code = None
+        killed_by = _wait(process, jail, started + seconds)
     finally:
         process.kill()
-        process.wait()
-    return Ended(code, time.monotonic() - started)
+        code = process.wait()
+    return Ended(None if killed_by else code, time.monotonic() - started, killed_by)
+
+
+def _wait(
+    process: subprocess.Popen[bytes], jail: Jail, deadline: float
+) -> Literal["time", "disk"] | None:
+    """Wait for the end of the process, or for the limit that it reaches."""
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            process.wait(max(0.0, min(left, CHECK_SECONDS)))
+            ended = True
+        except subprocess.TimeoutExpired:
+            ended = False
+        if _size(jail.checkout) > jail.disk_bytes:
+            return "disk"
+        if ended:
+            return None
+        if left <= CHECK_SECONDS:
+            return "time"
+
+
+def _size(folder: Path) -> int:
+    """The bytes that a folder takes on the disk, as far as it can be read."""
+    total = 0
+    for top, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(top, name)).st_blocks * 512
+    return total
 
 
 @functools.cache
@@ -126,7 +172,7 @@ def _start() -> tuple[str, ...]:
 
 def _command(jail: Jail, sources: Sources) -> list[str]:
     mounts = _mounts(jail.environments)
-    spec = Spec(limits=Limits(disk_bytes=DISK_BYTES))
+    spec = Spec(limits=Limits(disk_bytes=jail.disk_bytes))
     first = jail.environments[0]
     env = {
         **base_env(),

@@ -13,17 +13,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from record import PREDICTIONS, RUN, Run, read_rows
 from run import PEERS
 
 from agent.evaluate.plots import draw
-from agent.evaluate.records import RESULTS
+from agent.evaluate.records import RESULTS, Plan
 from agent.evaluate.report import Summary, markdown, scored, table
 from agent.evaluate.results import Result
 from agent.evaluate.statistics import paired
 from agent.tasks.choose import choose
 from agent.tasks.instance import Instance, read_instances, write_text
 
-OURS = "apprentice"
+OURS, SCORED = "apprentice", "scored"
 HERE = Path(__file__).parent
 
 
@@ -48,9 +49,7 @@ def _peer(options: argparse.Namespace, chosen: Sequence[Instance], name: str, fo
     command = [HERE / "run.py", options.tasks, "--peer", name, "--model", options.model]
     command += ["--seconds", options.seconds, "--ids", ids, "--work", options.work]
     subprocess.run([sys.executable, *map(str, command), "--out", str(folder)], check=True)
-    _evaluate(
-        options.tasks, chosen, folder / "scored", "--predictions", folder / "predictions.jsonl"
-    )
+    _evaluate(options.tasks, chosen, folder / SCORED, "--predictions", folder / PREDICTIONS)
 
 
 def _evaluate(tasks: Path, chosen: Sequence[Instance], folder: Path, *more: str | Path) -> None:
@@ -66,11 +65,12 @@ def _report(out: Path) -> None:
 
     runs: dict[str, list[Result]] = {}
     summaries: list[Summary] = []
-    for note in sorted([*out.glob("*/summary.json"), *out.glob("*/scored/summary.json")]):
+    notes = sorted([*out.glob("*/summary.json"), *out.glob(f"*/{SCORED}/summary.json")])
+    check_same([note.parent for note in notes])
+    for note in notes:
         summary = Summary.model_validate_json(note.read_text(encoding="utf-8"))
-        rows = note.with_name(RESULTS).read_text(encoding="utf-8").splitlines()
         name = note.relative_to(out).parts[0]
-        runs[name] = [Result.model_validate_json(row) for row in rows if row]
+        runs[name] = latest(note.with_name(RESULTS))
         summaries.append(summary.model_copy(update={"model": name}))
     Console().print(table(summaries))
     text = markdown(summaries)
@@ -84,6 +84,36 @@ def _report(out: Path) -> None:
     write_text(out / "table.md", text)
     draw(runs, out / "plots")
     print(text)
+
+
+def latest(results: Path) -> list[Result]:
+    """The last row of each sample."""
+    rows = [Result.model_validate(row) for row in read_rows(results)]
+    return list({(row.instance_id, row.sample): row for row in rows}.values())
+
+
+def check_same(folders: Sequence[Path]) -> None:
+    """Raise SystemExit unless all these evaluations are of the same tasks, model and limit."""
+    first, expected, wanted = folders[0], *_identity(folders[0])
+    for folder in folders[1:]:
+        what, tasks = _identity(folder)
+        if what != expected:
+            raise SystemExit(f"{first} and {folder} differ: {expected} and {what}")
+        if differ := sorted(tasks ^ wanted):
+            named = ", ".join(differ[:3])
+            raise SystemExit(f"{len(differ)} tasks are only in one of {first}, {folder}: {named}")
+
+
+def _identity(folder: Path) -> tuple[dict[str, str | float], set[str]]:
+    """What was evaluated there, and the tasks that have a result."""
+    plan = Plan.model_validate_json((folder / RUN).read_text(encoding="utf-8"))
+    model, seconds = plan.settings.model, plan.settings.timeout
+    if folder.name == SCORED:
+        run = Run.model_validate_json((folder.parent / RUN).read_text(encoding="utf-8"))
+        model, seconds = run.model, run.seconds
+    what: dict[str, str | float]
+    what = {"tasks": plan.tasks_sha256, "model": model, "seconds": seconds}
+    return what, {row.instance_id for row in latest(folder / RESULTS)}
 
 
 def _solved(results: Sequence[Result]) -> dict[str, bool]:
