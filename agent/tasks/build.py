@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from agent.tasks.describe import problem_statement
 from agent.tasks.hide import hide_tests, test_place, unified_diff
 from agent.tasks.instance import EnvironmentSetup, Instance, project_of
+from agent.tasks.issue.describe import problem_statement
 from agent.tasks.sources import Source
 from tools.sandbox.base import File
 from tools.testing.results import Failure
@@ -18,18 +18,15 @@ if TYPE_CHECKING:
 COMBINATION = "combination"
 
 
-def hidden(files: Mapping[str, File], tests: Sequence[str]) -> dict[str, bytes | None] | None:
-    """The test files without these tests; None of a file means that it goes.
-
-    None altogether when one of the tests cannot be taken out, or a file is not UTF-8.
-    """
+def hidden(files: Mapping[str, File], tests: Sequence[str]) -> dict[str, bytes] | None:
+    """The test files without these tests; None when one of the tests cannot be taken out."""
     names: dict[str, set[str]] = {}
     for test in tests:
         place = test_place(test)
-        if place is None or not _is_text(files.get(place[0])):
+        if place is None or not is_plain(files.get(place[0])):
             return None
         names.setdefault(place[0], set()).add(place[1])
-    without: dict[str, bytes | None] = {}
+    without: dict[str, bytes] = {}
     for path, wanted in sorted(names.items()):
         left = hide_tests(files[path].data, wanted)
         if left is None:
@@ -38,11 +35,15 @@ def hidden(files: Mapping[str, File], tests: Sequence[str]) -> dict[str, bytes |
     return without
 
 
-def _is_text(file: File | None) -> bool:
+def is_plain(file: File | None) -> bool:
+    """Whether a patch can speak of a file: UTF-8 text, with a name that needs no quotes."""
+    if file is None or file.mode == "120000" or b"\0" in file.data:
+        return False
     try:
-        return file is not None and b"\0" not in file.data and bool(file.data.decode("utf-8"))
+        file.data.decode("utf-8")
     except UnicodeDecodeError:
         return False
+    return file.path.isprintable() and not {'"', "\\"} & set(file.path)
 
 
 def build(
@@ -53,10 +54,11 @@ def build(
     stable: Sequence[str],
     failures: Mapping[str, Failure],
     licence: str = "",
-) -> Instance:
+) -> Instance | None:
     """The instance: base tree, then `test_patch`, then `patch`, is the source again.
 
-    `lost` are the tests that the bug breaks, of those that are `stable`.
+    `lost` are the tests that the bug breaks, of those that are `stable`. None when `failures` do
+    not say enough for an issue.
     """
     held = {file.path: file for file in source.files}
     good = {mutation.path: held[mutation.path].data}
@@ -65,13 +67,16 @@ def build(
     assert without is not None
     tests = {path: held[path].data for path in without}
     patch = unified_diff(bad, good)
+    told = problem_statement(failures, tests, patch)
+    if not told:
+        return None
     broken = frozenset(lost)
     family = COMBINATION if " + " in mutation.family else mutation.family
     return Instance(
         instance_id=f"{_slug(source.repo)}.{family}.{mutation.id}",
         repo=source.repo,
         base_commit=source.commit,
-        problem_statement=problem_statement(failures, tests, patch),
+        problem_statement=told,
         patch=patch,
         test_patch=unified_diff(without, tests),
         fail_to_pass=tuple(test for test in stable if test in broken),

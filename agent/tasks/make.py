@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import islice
@@ -19,11 +22,11 @@ from agent.config import Settings
 from agent.repository import Capture
 from agent.status import EnvironmentFailure, UsageError
 from agent.tasks.baseline import Baseline, take_baseline
-from agent.tasks.build import build
+from agent.tasks.build import build, is_plain
 from agent.tasks.candidates import candidates, covering_tests
-from agent.tasks.describe import normalised
 from agent.tasks.environment import declared, pinned, with_environment
 from agent.tasks.instance import EnvironmentSetup, Instance
+from agent.tasks.issue.describe import normalised
 from agent.tasks.mutate import Mutation
 from agent.tasks.recipe import Recipe
 from agent.tasks.sources import Source, fetch
@@ -34,6 +37,9 @@ from agent.verify.protected import is_protected
 from agent.workspace import Workspace, make_workspace
 
 NOT_SOURCE = ("setup.py", "docs/*", "doc/*", "examples/*", "benchmarks/*")
+RULES = "2"
+"""Changed with what a trial is decided by, so that older ones are not taken for new ones."""
+
 OnTrial = Callable[["Funnel"], None]
 
 
@@ -109,15 +115,19 @@ def make_tasks(
     )
     instances: list[Instance] = []
     behaviours: set[str] = set()
-    with Trials(kept, ready) as trials:
-        for mutation, trial in trials.run(planned, jobs):
+    with Trials(kept, ready) as trials, closing(trials.run(planned, jobs)) as tried:
+        for mutation, trial in tried:
             outcome = trial.outcome
             if outcome is Outcome.KEPT:
-                if (behaviour := _behaviour(mutation, trial)) in behaviours:
+                behaviour = _behaviour(mutation, trial)
+                instance = _instance(ready, mutation, trial, recipe)
+                if behaviour in behaviours:
                     outcome = Outcome.SAME_BEHAVIOUR
+                elif instance is None:
+                    outcome = Outcome.UNTOLD
                 else:
                     behaviours.add(behaviour)
-                    instances.append(_instance(ready, mutation, trial, recipe))
+                    instances.append(instance)
             funnel.tried += 1
             funnel.outcomes[outcome] += 1
             funnel.test_seconds += trial.seconds
@@ -140,13 +150,13 @@ def _sources(ready: Prepared, exclude: Sequence[str]) -> dict[str, bytes]:
         file.path: file.data
         for file in ready.source.files
         if file.path.endswith(".py")
-        and file.mode != "120000"
+        and is_plain(file)
         and not is_protected(file.path, tests)
         and not any(fnmatchcase(file.path, pattern) for pattern in (*NOT_SOURCE, *exclude))
     }
 
 
-def _instance(ready: Prepared, mutation: Mutation, trial: Trial, recipe: Recipe) -> Instance:
+def _instance(ready: Prepared, mutation: Mutation, trial: Trial, recipe: Recipe) -> Instance | None:
     failures = {test: told.failure() for test, told in trial.failures.items()}
     return build(
         ready.source,
@@ -175,16 +185,18 @@ class Trials:
         self.files = {file.path: file for file in ready.source.files}
         self.path = folder / f"{self._key()}.jsonl"
         self.done = self._read()
+        self.lock = threading.Lock()
 
     def _key(self) -> str:
         ready = self.ready
-        parts = [ready.source.repo, ready.source.commit, ready.setup.model_dump_json()]
-        parts += [*self.workspace.shown_command, *ready.baseline.stable]
+        limit = ready.workspace.test_timeout
+        parts = [RULES, ready.source.repo, ready.source.commit, ready.setup.model_dump_json()]
+        parts += [str(limit), *self.workspace.shown_command, *ready.baseline.stable]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
     def _read(self) -> Mapping[str, Trial]:
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            lines = self.path.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             return {}
         found = {}
@@ -208,17 +220,22 @@ class Trials:
     def __exit__(self, *_: object) -> None:
         self.log.close()
 
-    def run(self, planned: Iterator[Mutation], jobs: int) -> Iterator[tuple[Mutation, Trial]]:
-        """Each bug with its trial, in order; at most twice `jobs` are ahead."""
+    def run(
+        self, planned: Iterator[Mutation], jobs: int
+    ) -> Generator[tuple[Mutation, Trial], None, None]:
+        """Each bug with its trial, in order; at most twice `jobs` are ahead.
+
+        Closing it waits for the trials that have begun.
+        """
+        ahead: deque[tuple[Mutation, Future[Trial]]] = deque()
         with ThreadPoolExecutor(jobs) as pool:
-            ahead: deque[tuple[Mutation, Future[Trial]]] = deque()
             try:
                 for mutation in planned:
                     ahead.append((mutation, pool.submit(self._trial, mutation)))
                     if len(ahead) >= 2 * jobs:
-                        yield self._recorded(*ahead.popleft())
+                        yield _ended(*ahead.popleft())
                 while ahead:
-                    yield self._recorded(*ahead.popleft())
+                    yield _ended(*ahead.popleft())
             finally:
                 for _, future in ahead:
                     future.cancel()
@@ -227,13 +244,14 @@ class Trials:
         if mutation.id in self.done:
             return self.done[mutation.id]
         original = self.files[mutation.path]
-        file = type(original)(original.path, mutation.apply(original.data), original.mode)
+        file = dataclasses.replace(original, data=mutation.apply(original.data))
         covering = covering_tests(self.ready.baseline.run, mutation)
-        return try_bug(self.workspace, self.ready.baseline, mutation.id, file, covering)
-
-    def _recorded(self, mutation: Mutation, future: Future[Trial]) -> tuple[Mutation, Trial]:
-        trial = future.result()
-        if mutation.id not in self.done:
+        trial = try_bug(self.workspace, self.ready.baseline, mutation.id, file, covering)
+        with self.lock:
             self.log.write(trial.model_dump_json() + "\n")
             self.log.flush()
-        return mutation, trial
+        return trial
+
+
+def _ended(mutation: Mutation, future: Future[Trial]) -> tuple[Mutation, Trial]:
+    return mutation, future.result()

@@ -1,193 +1,166 @@
-"""Fix commits of a repository that may become tasks: which, their two patches, their issue."""
+"""Tasks from history: a fix whose tests fail before it and pass after it."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 
-from agent.repository import git_errors
-from agent.status import UsageError
-from agent.tasks.describe import leaks
-from agent.verify.protected import is_protected
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-if TYPE_CHECKING:
-    from git import Repo
+from agent.config import Settings
+from agent.repository import Capture
+from agent.status import EnvironmentFailure, UsageError
+from agent.tasks.baseline import seeded
+from agent.tasks.environment import declared, pinned, with_environment
+from agent.tasks.history import Candidate, candidates, statement
+from agent.tasks.instance import EnvironmentSetup, Instance, project_of
+from agent.tasks.problems import told
+from agent.tasks.sources import fetch, repository
+from agent.tasks.tree import ROOT, patched
+from agent.verify.outcomes import is_pseudo, passed
+from agent.workspace import make_workspace
+from tools.sandbox.base import File
+from tools.testing.results import TestRun
 
-MAX_SOURCE_LINES, MAX_SOURCE_FILES = 200, 5
-_DOCUMENT_SUFFIXES = frozenset({".md", ".rst", ".txt", ".adoc"})
-_DOCUMENT_FOLDERS = frozenset({"doc", "docs", "changelog", "changes", "news", "newsfragments"})
-_SETTINGS = frozenset({"conftest.py", "noxfile.py", "sitecustomize.py", "usercustomize.py"})
-_LINKS = frozenset({"120000", "160000"})
-_DIFF = (
-    "-r", "-p", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--full-index",
-    "--src-prefix=a/", "--dst-prefix=b/", "--unified=3",
-)  # fmt: skip
-
-_FIX = re.compile(
-    r"\b(fix(e[sd]|ing)?|bug(s|fix(es)?)?|issues?|regressions?|crash(e[sd]|ing)?|wrong(ly)?"
-    r"|incorrect(ly)?)\b|#\d+",
-    re.IGNORECASE,
-)
-_CLOSES = r"(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?|refs?|see|addresses)"
-_REFERENCE = r"(?:(?:[\w.-]+/[\w.-]+)?#|gh-)\d+"
-_TRAILER = re.compile(
-    rf"[A-Z][A-Za-z]*(-[A-Za-z]+)*-(by|to|on|Id|id|issue|Url|url): .*"
-    rf"|(Cc|Bug|Link|Issue|Ticket|PR): .*|\(cherry picked from commit .*"
-    rf"|({_CLOSES}):?\s+(issue\s+)?{_REFERENCE}([\s,]+(and\s+)?({_CLOSES}\s+)?{_REFERENCE})*\.?",
-    re.IGNORECASE,
-)
-_PREFIX = re.compile(
-    rf"(?:(?:bug|hot)?fix(?:\([^)]*\))?!?:|{_CLOSES}:?\s+(?:issue\s+)?{_REFERENCE}\s*[:,-])\s*",
-    re.IGNORECASE,
-)
-_MENTION = re.compile(rf"\s*[(\[]({_CLOSES}:?\s+)?{_REFERENCE}[)\]]", re.IGNORECASE)
+RUNS = 2
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A commit that looks like a fix. The patches turn the parent's tree into the commit's.
+class Tried(BaseModel):
+    """What became of a commit: a task, or why it is none."""
 
-    `patch` holds the sources, `test_patch` the tests and what decides how they run; documents are
-    in neither. `test_files` are the files of tests that the commit leaves changed.
-    """
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     commit: str
-    parent: str
-    message: str
-    test_files: tuple[str, ...]
-    patch: str
-    test_patch: str
+    task: Instance | None = None
+    problem: str = ""
 
 
-@dataclass(frozen=True)
-class _Change:
-    path: str
-    mode: str
-    lines: int | None
+def mine_tasks(
+    repo: str,
+    settings: Settings,
+    *,
+    limit: int,
+    commits: int,
+    any_commit: bool,
+    issues: Mapping[int, str],
+    packages: tuple[str, ...] | None,
+    test_command: str | None,
+    kept: Path,
+    on_commit: Callable[[int, int, str], None],
+) -> tuple[list[Instance], list[dict[str, str]]]:
+    """At most `limit` tasks, newest first, and why other fixes are none.
 
-    @property
-    def deleted(self) -> bool:
-        return self.mode == "000000"
-
-
-def candidates(repo: Repo, limit: int, any_commit: bool = False) -> Iterator[Candidate]:
-    """At most `limit` fix commits that HEAD holds, newest first; merges and roots are none.
-
-    They change at least one file of tests and one Python source, in at most 5 files and 200
-    lines besides the tests, and their message speaks of a fix unless `any_commit`. Raises
-    EnvironmentFailure.
+    What became of each commit is written down in the folder `kept`, and not tried again.
+    `on_commit` gets tasks found, tasks wanted, and what became of the commit. Raises AgentError.
     """
-    found = 0
-    with git_errors():
-        listed = repo.git.rev_list("--no-merges", "--parents", "HEAD").splitlines()
-    for line in listed:
-        commit, _, parent = line.partition(" ")
-        if found >= limit:
-            return
-        if not parent:
-            continue
-        with git_errors():
-            message = _text(repo.commit(commit).message)
-            if not (any_commit or _FIX.search(message)):
-                continue
-            candidate = _candidate(repo, commit, parent, message)
-        if candidate is not None:
-            found += 1
-            yield candidate
+    found: list[Instance] = []
+    problems: list[dict[str, str]] = []
+    key = hashlib.sha256(json.dumps([repo, packages, test_command]).encode()).hexdigest()[:16]
+    path = kept / f"mine-{key}.jsonl"
+    done = {tried.commit: tried for tried in _read(path)}
+    with repository(repo) as git:
+        for candidate in candidates(git, commits, any_commit):
+            tried = done.get(candidate.commit)
+            if tried is None:
+                tried = _try(repo, candidate, settings, issues, packages, test_command)
+                _append(path, tried)
+            if tried.task is not None:
+                found.append(tried.task)
+            else:
+                problems.append({"commit": candidate.commit, "problem": tried.problem})
+            on_commit(len(found), limit, f"{candidate.commit[:10]}: {tried.problem or 'a task'}")
+            if len(found) == limit:
+                break
+    return found, problems
 
 
-def statement(message: str, patch: str = "", issues: Mapping[int, str] | None = None) -> str:
-    """The issue of a fix: the linked one where it is known, else the commit's message.
-
-    Trailers, references and lines that say a line of the patch are left out. May be empty.
-    """
-    numbers = [int(n) for n in re.findall(r"(?:#|\bgh-)(\d+)", message, re.IGNORECASE)]
-    closing = re.findall(rf"{_CLOSES}:?\s+(?:issue\s+)?#(\d+)", message, re.IGNORECASE)
-    for number in (*map(int, closing), *numbers):
-        text = _safe((issues or {}).get(number, ""), patch)
-        if text:
-            return text
-    lines = [line.rstrip() for line in message.replace("\r\n", "\n").split("\n")]
-    kept = [_MENTION.sub("", line) for line in lines if not _TRAILER.fullmatch(line.strip())]
-    return _safe(_PREFIX.sub("", "\n".join(kept).strip(), count=1), patch)
-
-
-def read_issues(path: Path) -> dict[int, str]:
-    """The texts of issues by number, from a JSON object. Raises UsageError."""
-    hint = 'It holds a JSON object: {"12": "text of issue 12"}.'
+def _try(
+    repo: str,
+    candidate: Candidate,
+    settings: Settings,
+    issues: Mapping[int, str],
+    packages: tuple[str, ...] | None,
+    test_command: str | None,
+) -> Tried:
+    issue = statement(candidate.message, candidate.patch, issues)
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(found, dict) or not all(isinstance(v, str) for v in found.values()):
-            raise UsageError(f"{path} does not map numbers to texts", hint)
-        return {int(number): text for number, text in found.items()}
+        if not issue:
+            raise UsageError("its message says nothing that may be told")
+        task = validated(repo, candidate, issue, settings, packages, test_command)
+    except Exception as error:
+        return Tried(commit=candidate.commit, problem=told(error))
+    return Tried(commit=candidate.commit, task=task)
+
+
+def _read(path: Path) -> Iterator[Tried]:
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        return
+    for line in lines:
+        with suppress(ValidationError):  # a line that was being written when we were killed
+            yield Tried.model_validate_json(line)
+
+
+def _append(path: Path, tried: Tried) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as log:
+            log.write("\n" + tried.model_dump_json(by_alias=True) + "\n")
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}", hint) from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no list of issues: {error}", hint) from error
+        raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _safe(text: str, patch: str) -> str:
-    """The text without lines that leak; without all of it when it leaks across lines."""
-    text = "\n".join(line for line in text.splitlines() if not leaks(line, patch)).strip()
-    text = re.sub(r"\n{3,}", "\n\n", text)
-    return "" if leaks(text, patch) else text
+def validated(
+    repo: str,
+    candidate: Candidate,
+    issue: str,
+    settings: Settings,
+    packages: tuple[str, ...] | None,
+    test_command: str | None,
+) -> Instance:
+    """The task of a fix, once its tests have failed before and passed after it, twice each.
+
+    Raises UsageError when they do not, AgentError and SandboxError when they cannot be run.
+    """
+    source = fetch(repo, candidate.parent)
+    needs = declared(source.files) if packages is None else packages
+    setup = pinned(EnvironmentSetup(packages=needs, test_command=test_command))
+    visible = patched(source.files, candidate.test_patch)
+    before = [passed(_run(visible, settings, setup, seed)) for seed in range(RUNS)]
+    fixed = patched(visible, candidate.patch)
+    after = [passed(_run(fixed, settings, setup, seed)) for seed in range(RUNS)]
+    good = [test for test in after[0] if all(test in tests for tests in after)]
+    lost = [test for test in good if not any(test in tests for tests in before)]
+    if not lost:
+        raise UsageError("no test fails before it and passes after it")
+    if any(is_pseudo(test) for test in lost):
+        raise UsageError("its tests have no names")
+    return Instance(
+        instance_id=f"{project_of(repo)}.{candidate.commit[:12]}",
+        repo=repo,
+        base_commit=candidate.parent,
+        problem_statement=issue,
+        patch=candidate.patch,
+        test_patch=candidate.test_patch,
+        fail_to_pass=tuple(lost),
+        pass_to_pass=tuple(test for test in good if all(test in tests for tests in before)),
+        environment_setup=setup,
+        family="mined",
+    )
 
 
-def _candidate(repo: Repo, commit: str, parent: str, message: str) -> Candidate | None:
-    changes = _changes(repo, parent, commit)
-    tests = [c for c in changes if is_protected(c.path)]
-    sources = [c for c in changes if not is_protected(c.path) and not _is_document(c.path)]
-    test_files = tuple(c.path for c in tests if not c.deleted and _is_test(c.path))
-    if not test_files or not any(c.path.endswith(".py") for c in sources):
-        return None
-    if any(c.lines is None or c.mode in _LINKS for c in (*tests, *sources)):
-        return None
-    if len(sources) > MAX_SOURCE_FILES or sum(c.lines or 0 for c in sources) > MAX_SOURCE_LINES:
-        return None
-    patch, test_patch = (_diff(repo, parent, commit, part) for part in (sources, tests))
-    try:
-        (patch + test_patch).encode()
-    except UnicodeEncodeError:
-        return None
-    return Candidate(commit, parent, message, test_files, patch, test_patch)
-
-
-def _changes(repo: Repo, parent: str, commit: str) -> list[_Change]:
-    """The files that differ: `:MODE MODE ID ID STATUS`, path, and then `ADDED REMOVED path`."""
-    said = repo.git.diff_tree("-r", "-z", "--raw", "--numstat", "--no-renames", parent, commit)
-    modes: dict[str, str] = {}
-    changes: list[_Change] = []
-    fields = iter(said.split("\0"))
-    for field in fields:
-        if field.startswith(":"):
-            modes[next(fields)] = field.split()[1]
-        elif field:
-            added, removed, path = field.split("\t", 2)
-            lines = None if added == "-" else int(added) + int(removed)
-            changes.append(_Change(path, modes[path], lines))
-    return changes
-
-
-def _diff(repo: Repo, parent: str, commit: str, changes: list[_Change]) -> str:
-    paths = [f":(top,literal){change.path}" for change in changes]
-    text = repo.git.diff_tree(*_DIFF, parent, commit, "--", *paths, strip_newline_in_stdout=False)
-    return _text(text)
-
-
-def _is_test(path: str) -> bool:
-    """Whether a protected file is Python that may hold tests."""
-    return path.endswith(".py") and PurePosixPath(path).name not in _SETTINGS
-
-
-def _is_document(path: str) -> bool:
-    pure = PurePosixPath(path)
-    folders = {part.lower() for part in pure.parts[:-1]}
-    return pure.suffix.lower() in _DOCUMENT_SUFFIXES or bool(folders & _DOCUMENT_FOLDERS)
-
-
-def _text(text: str | bytes) -> str:
-    return text if isinstance(text, str) else text.decode("utf-8", "replace")
+def _run(
+    files: tuple[File, ...], settings: Settings, setup: EnvironmentSetup, seed: int
+) -> TestRun:
+    own = with_environment(settings, setup)
+    tree = Capture(ROOT / "source", "", dirty=False, files=files)
+    workspace = seeded(make_workspace(tree, own), seed)
+    with workspace.fresh() as sandbox:
+        run = workspace.test(sandbox)
+    if not run.complete:
+        raise UsageError(f"the suite does not come to its end ({run.summary})")
+    return run

@@ -50,6 +50,10 @@ def patched(files: Iterable[File], patch: str) -> tuple[File, ...]:
     if not patch.strip():
         return tuple(held.values())
     touched = _paths(patch)
+    try:
+        data = patch.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the patch cannot be read: {error}") from error
     with tempfile.TemporaryDirectory(prefix="apprentice-") as name:
         folder = Path(name)
         for path in touched & held.keys():
@@ -65,7 +69,7 @@ def patched(files: Iterable[File], patch: str) -> tuple[File, ...]:
         done = subprocess.run(
             git,
             cwd=folder,
-            input=patch.encode("utf-8", "surrogatepass"),
+            input=data,
             capture_output=True,
             env=environment,
         )

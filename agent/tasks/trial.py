@@ -17,6 +17,7 @@ from tools.testing.results import Failure, Frame, TestRun
 
 MOST_BROKEN = 0.5
 TOLD_FAILURES = 8
+LONG_SECONDS = 3.0
 
 
 class Outcome(StrEnum):
@@ -28,6 +29,8 @@ class Outcome(StrEnum):
     BREAKS_IMPORT = "the suite does not load"
     TOO_BROAD = "more than half of the tests fail"
     NOT_HIDEABLE = "a failing test cannot be left out"
+    FLAKY = "a failing test passes when run again"
+    UNTOLD = "the failures say too little for an issue"
     SAME_BEHAVIOUR = "fails just as another one"
 
 
@@ -79,31 +82,30 @@ def limited(workspace: Workspace, baseline: Baseline) -> Workspace:
 def try_bug(
     workspace: Workspace, baseline: Baseline, mutation: str, file: File, covering: Sequence[str]
 ) -> Trial:
-    """Run the tests that reach the bug, and all of them when one of those fails.
+    """Run all tests with the bug; in a long suite, first those that reach it.
 
-    `file` is the broken file. Raises SandboxError.
+    `file` is the broken file, `covering` the tests that reach it. Raises SandboxError.
     """
     bugged = seeded(workspace.with_file(file), 0)
     stable = frozenset(baseline.stable)
     only = tuple(test for test in covering if test in stable)
     if not only:
         return Trial(mutation=mutation, outcome=Outcome.UNSEEN)
-    with bugged.fresh() as sandbox:
-        run = bugged.test(sandbox, only if len(only) < len(stable) else ())
-        seconds = run.seconds
-        if (early := _unfit(run)) is None and not _lost(run, only):
-            early = Outcome.UNSEEN
-    if early is None and len(only) < len(stable):
+    stages = [only, ()] if baseline.seconds > LONG_SECONDS and len(only) < len(stable) else [()]
+    seconds = 0.0
+    for asked in stages:
         with bugged.fresh() as sandbox:
-            run = bugged.test(sandbox)
-            seconds += run.seconds
-            early = _unfit(run)
-    if early is not None:
-        return Trial(mutation=mutation, outcome=early, seconds=seconds)
+            run = bugged.test(sandbox, asked)
+        seconds += run.seconds
+        early = _unfit(run) or (None if _lost(run, only) else Outcome.UNSEEN)
+        if early is not None:
+            return Trial(mutation=mutation, outcome=early, seconds=seconds)
     lost = _lost(run, baseline.stable)
     outcome = Outcome.KEPT
     if len(lost) > MOST_BROKEN * len(stable):
         outcome = Outcome.TOO_BROAD
+    elif not _fail_again(bugged, lost):
+        outcome = Outcome.FLAKY
     elif not _others_pass(bugged, baseline, lost):
         outcome = Outcome.NOT_HIDEABLE
     kept = outcome is Outcome.KEPT
@@ -116,6 +118,14 @@ def try_bug(
     )
 
 
+def _fail_again(workspace: Workspace, lost: Sequence[str]) -> bool:
+    """Whether the failing tests fail with other hashes, too, and on their own."""
+    again = seeded(workspace, 1)
+    with again.fresh() as sandbox:
+        run = again.test(sandbox, tuple(lost))
+    return _lost(run, lost) == tuple(lost)
+
+
 def _others_pass(workspace: Workspace, baseline: Baseline, lost: Sequence[str]) -> bool:
     """Whether the files that held the failing tests pass without them."""
     held = {file.path: file for file in workspace.files}
@@ -123,15 +133,11 @@ def _others_pass(workspace: Workspace, baseline: Baseline, lost: Sequence[str]) 
     if without is None:
         return False
     for path, data in without.items():
-        if data is not None:
-            workspace = workspace.with_file(dataclasses.replace(held[path], data=data))
-    left = [path for path, data in without.items() if data is not None]
+        workspace = workspace.with_file(dataclasses.replace(held[path], data=data))
     with workspace.fresh() as sandbox:
-        for path in without.keys() - left:
-            sandbox.remove(path)
-        run = workspace.test(sandbox, tuple(left)) if left else None
+        run = workspace.test(sandbox, tuple(without))
     stable = frozenset(baseline.stable)
-    return run is None or not [test for test in run.failing if test in stable or is_pseudo(test)]
+    return not [test for test in run.failing if test in stable or is_pseudo(test)]
 
 
 def _told(run: TestRun, lost: Sequence[str]) -> dict[str, Told]:

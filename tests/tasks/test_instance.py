@@ -100,3 +100,27 @@ def test_splits_have_about_their_shares():
     names = [split_of(f"pypi:project-{number}==1") for number in range(2000)]
     shares = [names.count(name) / len(names) for name in ("train", "dev", "heldout")]
     assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.03)
+
+
+def test_odd_names_of_projects_make_ids():
+    places = ["/x/my proj", "/x/_foo", "/x/.dot", "git@host:repo.git", "git@host:me/repo.git", "/"]
+    names = [project_of(place) for place in places]
+    assert names == ["my-proj", "foo", "dot", "repo", "repo", "unnamed"]
+
+
+def test_line_separators_of_unicode_do_not_end_a_row(tmp_path):
+    instance = Instance(**ROW | {"problem_statement": "one\u2028two\x85three\u2029"})
+    write_instances(tmp_path / "tasks.jsonl", [instance])
+    assert read_instances(tmp_path / "tasks.jsonl") == ([instance], [])
+
+
+def test_rows_that_are_nested_too_deeply_are_told(tmp_path):
+    good, bad = rows(tmp_path / "t.jsonl", "[" * 100_000, ROW)
+    assert (len(good), len(bad)) == (1, 1)
+
+
+def test_a_foreign_environment_setup_is_passed_over(tmp_path):
+    foreign = ROW | {"environment_setup": {"dockerfile": "x", "python": "3.9"}}
+    (instance,), bad = rows(tmp_path / "t.jsonl", foreign)
+    assert bad == []
+    assert instance.environment_setup == EnvironmentSetup(python="3.9")

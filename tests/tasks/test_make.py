@@ -27,14 +27,14 @@ def make(*arguments, code=0):
 def test_bugs_become_tasks_the_same_ones_whatever_runs_in_parallel(git_repo, tmp_path):
     root = git_repo(SUMS)
     first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"
-    report = make(root, "--limit", "5", "--jobs", "2", "-o", first)
-    again = make(root, "--limit", "5", "--jobs", "1", "-o", second)
-    assert report["tasks"] == 5
+    report = make(root, "--limit", "4", "--jobs", "2", "-o", first)
+    again = make(root, "--limit", "4", "--jobs", "1", "-o", second)
+    assert report["tasks"] == 4
     assert report["sha256"] == again["sha256"]
     assert first.read_bytes() == second.read_bytes()
     instances, bad = read_instances(first)
     assert bad == []
-    assert len({instance.family for instance in instances}) >= 4
+    assert len({instance.family for instance in instances}) >= 3
     for instance in instances:
         base = {file.path: file.data for file in base_files(instance)}
         for test in instance.fail_to_pass:
@@ -48,8 +48,8 @@ def test_bugs_become_tasks_the_same_ones_whatever_runs_in_parallel(git_repo, tmp
     assert checked.exit_code == 0, checked.stdout
     assert json.loads(checked.stdout) | {"schema": 1} == {
         "schema": 1,
-        "tasks": 5,
-        "gold": 5,
+        "tasks": 4,
+        "gold": 4,
         "base": 0,
         "problems": [],
     }
@@ -58,12 +58,12 @@ def test_bugs_become_tasks_the_same_ones_whatever_runs_in_parallel(git_repo, tmp
 def test_a_stopped_run_goes_on_where_it_was(git_repo, tmp_path):
     root = git_repo(SUMS)
     output = tmp_path / "tasks.jsonl"
-    whole = make(root, "--limit", "3", "-o", output)
+    whole = make(root, "--limit", "2", "-o", output)
     (log,) = (tmp_path / "tasks.jsonl.work").iterdir()
     lines = [line for line in log.read_text().splitlines() if line]
     kept = next(line for line in lines if '"kept"' in line)
     log.write_text(f"{kept}\n{lines[-1][:40]}")
-    resumed = make(root, "--limit", "3", "-o", output)
+    resumed = make(root, "--limit", "2", "-o", output)
     assert resumed["sha256"] == whole["sha256"]
     ids = [
         json.loads(line)["mutation"] for line in log.read_text().splitlines() if line[-1:] == "}"
@@ -75,7 +75,7 @@ def test_a_stopped_run_goes_on_where_it_was(git_repo, tmp_path):
 def test_a_manifest_says_whether_it_was_regenerated(git_repo, tmp_path):
     root = git_repo(SUMS)
     needs = json.dumps(list(NEEDS))
-    recipe = f'[[repository]]\nrepo = "{root}"\npackages = {needs}\nlimit = 2\n'
+    recipe = f'[[repository]]\nrepo = "{root}"\npackages = {needs}\nlimit = 1\n'
     manifest = tmp_path / "m.toml"
     manifest.write_text(recipe)
     common = ["--sandbox", "bubblewrap", "-o", tmp_path / "t.jsonl", "--json"]
@@ -160,16 +160,20 @@ def test_what_cannot_be_a_task_is_sorted_out(git_repo):
     workspace = limited(ready.workspace, ready.baseline)
     tests = ready.baseline.stable
 
-    def outcome(old, new):
+    def outcome(old, new, covering=tests):
         assert old in MODULE
         file = File("sums.py", MODULE.replace(old, new).encode())
-        return try_bug(workspace, ready.baseline, "m", file, tests).outcome
+        return try_bug(workspace, ready.baseline, "m", file, covering).outcome
 
     assert outcome("value < low", "value <= low") is Outcome.UNSEEN
     assert outcome("def clamp", "1 / 0\ndef clamp") is Outcome.BREAKS_IMPORT
     assert outcome("result += price", "result -= price") is Outcome.NOT_HIDEABLE
     assert outcome("word[0].upper()", "word[0].lower()") is Outcome.KEPT
-    assert outcome("    words = name", "    while True: pass\n    words = name") is Outcome.HUNG
+    by_luck = "import os\n    if os.environ['PYTHONHASHSEED'] == '0': return None\n    words = name"
+    assert outcome("words = name", by_luck) is Outcome.FLAKY
+    hangs = "    while True: pass\n    words = name"
+    one = ("test_sums.py::test_no_initials",)
+    assert outcome("    words = name", hangs, one) is Outcome.HUNG
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import json
 import subprocess
 import tarfile
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -143,3 +144,29 @@ def test_a_url_is_cloned_once(git_repo, tmp_path):
     source = fetch(f"file://{root}")
     root.rename(tmp_path / "moved")
     assert fetch(f"file://{root}", source.commit) == source
+
+
+def test_a_clone_is_brought_up_to_date(git_repo):
+    root = git_repo({"a.py": "a = 1\n"})
+    old = fetch(f"file://{root}")
+    (root / "a.py").write_text("a = 2\n")
+    subprocess.run(["git", "-C", root, "commit", "-qam", "more"], check=True)
+    assert fetch(f"file://{root}").files[0].data == b"a = 2\n"
+    assert fetch(f"file://{root}", old.commit) == old
+
+
+def test_several_threads_clone_once(git_repo):
+    url = f"file://{git_repo({'a.py': 'a = 1'})}"
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(fetch, [url] * 4))
+    assert found == found[:1] * 4
+
+
+def test_a_clone_without_all_contents_is_told(git_repo, tmp_path):
+    root = git_repo({"a.py": "a = 1\n"})
+    subprocess.run(["git", "-C", root, "config", "uploadpack.allowFilter", "true"], check=True)
+    partial = tmp_path / "partial"
+    clone = ["git", "clone", "-q", "--no-checkout", "--filter=blob:none", f"file://{root}", partial]
+    subprocess.run(clone, check=True)
+    with pytest.raises(EnvironmentFailure, match=r"lacks the contents of a\.py"):
+        fetch(str(partial))

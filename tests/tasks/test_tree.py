@@ -56,6 +56,9 @@ def test_the_variants_differ_in_the_failing_tests(instance):
             "+++ b/../../up\n@@ -0,0 +1 @@\n+x\n",
             "does not apply",
         ),
+        ("--- /etc/hostname\n+++ b/new\n@@ -0,0 +1 @@\n+hi\n", "no path in the repository"),
+        ("--- a/../../etc/hostname\n+++ b/n\n@@ -0,0 +1 @@\n+h\n", "no path in the repository"),
+        ("--- a/y\n+++ b/y\n@@ -1 +1 @@\n-y\n+\ud800\n", "cannot be read"),
     ],
 )
 def test_a_patch_that_does_not_apply_is_told(patch, message):
@@ -67,3 +70,16 @@ def test_links_and_modes_survive_a_patch():
     files = [File("link", b"y", "120000"), File("y", b"y\n", "100755")]
     patch = unified_diff({"y": b"y\n"}, {"y": b"z\n"})
     assert patched(files, patch) == (files[0], File("y", b"z\n", "100755"))
+
+
+def test_a_patch_does_not_write_through_a_link():
+    patch = (
+        "diff --git a/out/x b/out/x\nnew file mode 100644\n--- /dev/null\n+++ b/out/x\n"
+        "@@ -0,0 +1 @@\n+x\n"
+    )
+    link = (
+        "diff --git a/out b/out\nnew file mode 120000\n--- /dev/null\n+++ b/out\n"
+        "@@ -0,0 +1 @@\n+/tmp\n\\ No newline at end of file\n"
+    )
+    with pytest.raises(UsageError):
+        patched([], link + patch)

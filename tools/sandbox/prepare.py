@@ -10,7 +10,7 @@ import tarfile
 import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import docker
 from docker.errors import DockerException, ImageNotFound
@@ -19,6 +19,7 @@ from tools.sandbox.base import File, SandboxError
 from tools.sandbox.docker import BUILD, CPU_SHARES, LABEL, PING_SECONDS, engine
 from tools.sandbox.local import identity
 
+T = TypeVar("T")
 REPOSITORY = "apprentice-env"
 VERSION = b"2"
 DEPENDENCY_FILE = re.compile(
@@ -57,12 +58,12 @@ def requirements(files: dict[str, bytes]) -> list[str]:
         declared = tomllib.loads(files.get("pyproject.toml", b"").decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SandboxError(f"pyproject.toml cannot be read ({error}): mend it") from error
-    project = declared.get("project", {})
-    optional = project.get("optional-dependencies", {})
-    groups = declared.get("dependency-groups", {})
-    wanted = list(project.get("dependencies", []))
+    project = table(declared.get("project", {}), dict, "project")
+    optional = table(project.get("optional-dependencies", {}), dict, "optional-dependencies")
+    groups = table(declared.get("dependency-groups", {}), dict, "dependency-groups")
+    wanted = list(table(project.get("dependencies", []), list, "dependencies"))
     for group in GROUPS:
-        wanted += optional.get(group, [])
+        wanted += table(optional.get(group, []), list, group)
         wanted += group_members(groups, group, frozenset())
     own = normal(str(project.get("name", "")))
     for need in dict.fromkeys(str(word) for word in wanted):
@@ -70,6 +71,13 @@ def requirements(files: dict[str, bytes]) -> list[str]:
         if match and normal(match[0]) != own:
             words.append(need)
     return words
+
+
+def table(value: Any, kind: type[T], name: str) -> T:
+    """The value, if it is of the kind that pyproject.toml has there. Raises SandboxError."""
+    if not isinstance(value, kind):
+        raise SandboxError(f"pyproject.toml: {name} is no {kind.__name__}: mend it")
+    return value
 
 
 def normal(name: str) -> str:
@@ -82,7 +90,7 @@ def group_members(groups: dict[str, Any], name: str, seen: frozenset[str]) -> li
     if name in seen:
         return []
     found: list[str] = []
-    for member in groups.get(name, []):
+    for member in table(groups.get(name, []), list, name):
         if isinstance(member, str):
             found.append(member)
         elif isinstance(member, dict) and "include-group" in member:

@@ -267,27 +267,37 @@ class Reporter:
         self.details.setdefault(key, {}).update(detail)
 
     def frames(self, error: BaseException) -> list[tuple[str, int, str]]:
-        """Frames within the workspace, those of the causes last."""
-        found: list[tuple[str, int, str]] = []
-        link: BaseException | None = error
-        for _ in range(5):
-            trace = link.__traceback__ if link is not None else None
-            while trace is not None:
-                code = trace.tb_frame.f_code
-                path = self.places.relative(code.co_filename)
-                frame = (path or "", trace.tb_lineno, getattr(code, "co_qualname", code.co_name))
-                if path is not None and frame not in found:
-                    found.append(frame)
-                trace = trace.tb_next
-            if isinstance(link, SyntaxError) and link.filename:
-                path = self.places.relative(link.filename)
-                if path is not None:
-                    found.append((path, link.lineno or 1, "<module>"))
-            if link is None:
-                break
+        """Frames within the workspace: those of the causes first, those of the error last."""
+        own = self.frames_of(error)
+        own = own[:30] + own[-30:] if len(own) > 60 else own
+        earlier: list[tuple[str, int, str]] = []
+        link = error
+        for _ in range(4):
             hidden = link.__suppress_context__
-            link = link.__cause__ or (None if hidden else link.__context__)
-        return found[:30] + found[-30:] if len(found) > 60 else found
+            cause = link.__cause__ or (None if hidden else link.__context__)
+            if cause is None:
+                break
+            link = cause
+            found = [f for f in self.frames_of(link) if f not in own and f not in earlier]
+            earlier = found + earlier
+        return earlier[len(earlier) - min(len(earlier), 60 - len(own)) :] + own
+
+    def frames_of(self, error: BaseException) -> list[tuple[str, int, str]]:
+        """Frames of one error, causes aside; of a syntax error also its place."""
+        found: list[tuple[str, int, str]] = []
+        trace = error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            path = self.places.relative(code.co_filename)
+            frame = (path or "", trace.tb_lineno, getattr(code, "co_qualname", code.co_name))
+            if path is not None and frame not in found:
+                found.append(frame)
+            trace = trace.tb_next
+        if isinstance(error, SyntaxError) and error.filename:
+            path = self.places.relative(error.filename)
+            if path is not None:
+                found.append((path, error.lineno or 1, "<module>"))
+        return found
 
     def pytest_runtest_logfinish(self, nodeid: str, location: Any) -> None:
         self.current = None

@@ -6,8 +6,9 @@ import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 
-from agent.tasks.scene import last_name
+from agent.tasks.issue.syntax import last_name, parsed
 from tools.testing.results import Failure
 
 _OPERATORS: dict[type[ast.cmpop], str] = {
@@ -45,6 +46,9 @@ _SINGLE = {
     "assertIsNone": ("is", " is not None"),
 }
 _TRUE = ast.Constant(True)
+RAISES = ("raises", "assertRaises", "assertRaisesRegex")
+WARNS = ("warns", "assertWarns", "assertWarnsRegex")
+CATCHERS = frozenset({*RAISES, *WARNS})
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,70 @@ def is_builtin(name: str) -> bool:
     return name in _VALUES
 
 
+def acts(node: ast.expr) -> bool:
+    """Whether an expression calls something other than what only holds or shows a value."""
+    return any(
+        isinstance(part, ast.Call) and not is_builtin(last_name(part.func))
+        for part in ast.walk(node)
+    )
+
+
+def subject(statement: ast.stmt) -> ast.expr | None:
+    """The expression that a statement is about."""
+    match statement:
+        case ast.Expr(value=ast.Call() as given) if (called := called_in(given)) is not None:
+            return called
+        case ast.Assert(test=ast.Compare(left=left, comparators=[right])):
+            return _of_two(left, right)
+        case ast.Assert(test=test):
+            return test
+        case ast.Expr(value=ast.Call(func=ast.Attribute(attr=name), args=[first, *more])) if (
+            name.startswith("assert")
+        ):
+            return _of_two(first, more[0]) if name in _METHODS and more else first
+        case ast.Expr(value=ast.expr() as value) | ast.Return(value=ast.expr() as value):
+            return value
+        case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
+            return value
+        case ast.With(items=[item, *_]):
+            return item.context_expr
+        case ast.For(iter=value) | ast.If(test=value) | ast.While(test=value):
+            return value
+    return None
+
+
+def called_in(given: ast.Call) -> ast.Call | None:
+    """The call that `raises(error, function, …)` and its like make."""
+    name = last_name(given.func)
+    place = 2 if name.endswith("Regex") else 1
+    if name not in CATCHERS or len(given.args) <= place:
+        return None
+    return ast.Call(given.args[place], given.args[place + 1 :], given.keywords)
+
+
+def _of_two(left: ast.expr, right: ast.expr) -> ast.expr:
+    constant = isinstance(left, ast.Constant) and not isinstance(right, ast.Constant)
+    return right if constant or (not acts(left) and acts(right)) else left
+
+
+def mismatch(lines: Sequence[str]) -> tuple[str, str] | None:
+    """The pattern and the message, of an exception whose message did not match."""
+    text = "\n".join(line.strip() for line in lines)
+    pytest = r"(?:Expected regex|Regex): (.+)\n\s*(?:Actual message|Input): (.+)"
+    unittest = r'AssertionError: "(.+)" does not match "(.+)"'
+    if (found := re.search(pytest, text)) is not None:
+        return _unquoted(found[1]), _unquoted(found[2])
+    found = re.search(unittest, text)
+    return (found[1], found[2]) if found is not None else None
+
+
+def _unquoted(text: str) -> str:
+    shown = parsed(text)
+    if isinstance(shown, ast.Constant) and isinstance(shown.value, str):
+        return shown.value
+    return text
+
+
 _VALUES = frozenset(
     {
         *("list", "dict", "set", "tuple", "frozenset", "sorted", "str", "repr", "int", "float"),
@@ -167,19 +235,8 @@ def _split(head: str, between: str) -> tuple[str, str]:
     cuts = [m.start() for m in re.finditer(re.escape(between), head)]
     sides = [(head[:cut], head[cut + len(between) :]) for cut in cuts]
     if len(sides) > 1:
-        sides = [side for side in sides if all(map(_parses, side))]
+        sides = [side for side in sides if all(parsed(part) for part in side)]
     return sides[0] if len(sides) == 1 else ("", "")
-
-
-def _parses(text: str) -> bool:
-    return _expression(text) is not None
-
-
-def _expression(text: str) -> ast.expr | None:
-    try:
-        return ast.parse(text.strip(), mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
 
 
 def _called(node: ast.expr, notes: Sequence[str]) -> ast.Call | None:
@@ -188,7 +245,7 @@ def _called(node: ast.expr, notes: Sequence[str]) -> ast.Call | None:
         return None
     for note in notes:
         found = re.match(r"\s*\+\s+(?:where|and)\s+.*? = (.+)$", note)
-        shown = _expression(found[1]) if found and "..." not in found[1] else None
+        shown = parsed(found[1]) if found and "..." not in found[1] else None
         if (
             isinstance(shown, ast.Call)
             and last_name(shown.func) == last_name(node.func)
@@ -210,6 +267,8 @@ def _detail(notes: Sequence[str], swapped: bool) -> str:
             return ""
         *where, left, right = found.groups()
         got, want = (right, left) if swapped else (left, right)
+        if got == want:
+            return ""
         return f"{place.format(*where)} is `{got}` instead of `{want}`"
 
     more = rf"{own} contains (one|\d+) more items?(?:, first extra item)?:\n?(.+)"
@@ -226,10 +285,16 @@ def _detail(notes: Sequence[str], swapped: bool) -> str:
 
 
 def _line_detail(notes: Sequence[str], swapped: bool) -> str:
-    """The first differing line of two texts. pytest marks what is found with `+`."""
-    marked = [n.strip() for n in notes if re.match(r"\s+[-+] \S", n) and "where" not in n]
-    found = {line[0]: line[2:] for line in reversed(marked)}
-    if set(found) != {"+", "-"}:
-        return ""
-    got, want = (found["-"], found["+"]) if swapped else (found["+"], found["-"])
-    return f"it holds `{got}` instead of `{want}`"
+    """The first pair of neighbouring lines that differ. pytest marks what is found with `+`."""
+    marks = [re.match(r"\s+([-+?]) (?!\s*(?:where|and) )(.*)", note) for note in notes]
+    lines = [(m[1], m[2].rstrip()) if m else (" ", "") for m in marks if not m or m[1] != "?"]
+    runs = [(sign, [text for _, text in run]) for sign, run in groupby(lines, lambda x: x[0])]
+    for (sign, first), (other, second) in pairwise(runs):
+        if {sign, other} != {"+", "-"} or len(first) != len(second):
+            continue
+        for one, two in zip(first, second, strict=True):
+            if one.strip() == two.strip() or "..." in one + two:
+                continue
+            got, want = (one, two) if (sign == "+") is not swapped else (two, one)
+            return f"it holds `{got}` instead of `{want}`"
+    return ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.tasks.describe import written_by_policy
 from agent.tasks.instance import Instance
+from agent.tasks.issue.describe import written_by_policy
 from agent.tasks.tree import visible_files
 from policies.base import Policy
 from tools.testing.results import Failure

@@ -1,0 +1,1 @@
+"""The issue of a task, told from what its failing tests show."""
