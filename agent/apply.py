@@ -83,12 +83,21 @@ def uninterrupted() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    held = {signal.SIGINT, signal.SIGTERM}
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    held: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # The mask is for the programs that we start. It is not enough for us: another thread would
+    # take the signal, and this one be interrupted.
+    for number in handlers:
+        signal.signal(number, lambda taken, _: held.append(taken))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, handlers)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)
+        if held:
+            signal.raise_signal(held[0])
 
 
 def check_writable(capture: Capture) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from agent.evaluate.records import Folder
     from agent.evaluate.report import Summary
     from agent.evaluate.results import Result
-    from agent.tasks.instance import Instance
+    from agent.tasks.instance import BadRow, Instance
 
 
 def evaluate(
@@ -51,7 +52,9 @@ def evaluate(
     sandbox: Annotated[
         str | None, typer.Option(help="auto, docker, bubblewrap, or none (no isolation).")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs at a time; those of a local model share its cores.")
+    ] = 1,
     plots: Annotated[bool, typer.Option(help="Draw plots.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -82,36 +85,45 @@ def evaluate(
         settings = load_settings(None, overrides)
         check_sandbox(settings)
         instances, bad = read_instances(tasks)
-        for row in bad:
-            name = f" {row.instance_id}:" if row.instance_id else ""
-            print(f"{tasks}:{row.line}:{name} {row.problem}", file=sys.stderr)
+        _print_bad(tasks, bad)
+        problems = 0 if ids or split else len(bad)
         instances = choose(instances, split, ids.split(",") if ids else None, limit)
         given = None
         label = settings.model
         if predictions is not None:
-            label, given = read_predictions(predictions, instances)
-            samples = max(key[1] for key in given) + 1
+            given = read_predictions(predictions, instances)
+            _print_bad(predictions, given.bad)
+            label, samples = given.name, given.samples
         else:
             _fetch_model(settings.model, silent=as_json or quiet)
         plan = Plan(
             tasks_sha256=_digest(instances),
+            predictions_sha256=given.digest if given else "",
             model=label,
             variant=variant,
             samples=samples,
             settings=settings,
         )
         folder = Folder(out or _default_folder(tasks, label, variant), plan)
-        folder.open()
-        planned = len(given) if given is not None else len(instances) * samples
-        with _progress(planned, silent=as_json or quiet) as show:
-            results = run(folder, instances, given, jobs=jobs, on_result=show)
-        summary = summarise(results, planned, len(bad))
-        _report(folder, summary, results, plots=plots, as_json=as_json)
-    raise SystemExit(1 if summary.unscored or bad else 0)
+        planned = len(instances) * samples
+        made = given.predictions if given else None
+        with folder.open():
+            with _progress(planned, silent=as_json or quiet) as show:
+                results = run(folder, instances, made, jobs=jobs, on_result=show)
+            summary = summarise(results, planned, problems)
+            _report(folder, summary, results, plots=plots, as_json=as_json)
+    raise SystemExit(1 if summary.unscored or problems else 0)
+
+
+def _print_bad(source: Path | str, rows: Sequence[BadRow]) -> None:
+    for row in rows:
+        name = f" {row.instance_id}:" if row.instance_id else ""
+        print(f"{source}:{row.line}:{name} {row.problem}", file=sys.stderr)
 
 
 def _digest(instances: Sequence[Instance]) -> str:
-    return hashlib.sha256("".join(i.line for i in instances).encode()).hexdigest()
+    text = "".join(instance.line for instance in instances)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _default_folder(tasks: Path, label: str, variant: str) -> Path:
@@ -122,32 +134,27 @@ def _default_folder(tasks: Path, label: str, variant: str) -> Path:
 def _fetch_model(model: str, *, silent: bool) -> None:
     """Download the weights before the workers need them, with a bar."""
     from agent.ui.download import download_bar
-    from policies.choose import open_policy
+    from policies.choose import fetch
 
     with download_bar(silent=silent) as on_download:
-        open_policy(model, context_tokens=1024, on_download=on_download).close()
+        fetch(model, on_download)
 
 
-def _progress(planned: int, *, silent: bool):  # type: ignore[no-untyped-def]
-    from contextlib import contextmanager
-
+@contextmanager
+def _progress(planned: int, *, silent: bool) -> Iterator[Callable[[Result], None]]:
+    """A callback for each result, which shows how many there are and how many are solved."""
     from agent.ui.counted import count_bar
 
-    @contextmanager
-    def progress():  # type: ignore[no-untyped-def]
-        done = solved = 0
-        with count_bar("samples", silent=silent) as show:
+    done = solved = 0
+    with count_bar("samples", silent=silent) as show:
 
-            def count(result: Result) -> None:
-                nonlocal done, solved
-                done += 1
-                solved += result.resolved is True
-                last = f"{result.instance_id}: {result.failure.value}"
-                show(done, planned, f"{solved} solved; {last}")
+        def count(result: Result) -> None:
+            nonlocal done, solved
+            done += 1
+            solved += result.resolved is True
+            show(done, planned, f"{solved} solved; {result.instance_id}: {result.failure.value}")
 
-            yield count
-
-    return progress()
+        yield count
 
 
 def _report(

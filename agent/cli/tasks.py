@@ -13,6 +13,7 @@ import typer
 
 from agent.cli.errors import reported
 from agent.status import AgentError, Status, UsageError
+from agent.ui.text import printable
 
 if TYPE_CHECKING:
     from agent.tasks.instance import Instance
@@ -114,7 +115,7 @@ def make(
         if model is not None:
             instances = _reworded(instances, settings, silent)
         _write(output, instances, problems, as_json, {"funnels": list(map(_funnel, funnels))})
-        if expected is not None and _digest(instances) != expected:
+        if expected is not None and model is None and _digest(instances) != expected:
             raise AgentError(
                 f"{output} is not what the manifest expects (sha256 {_digest(instances)})",
                 "Another version of Python or of a package gives other messages.",
@@ -127,7 +128,7 @@ def mine(
     repo: Annotated[str, typer.Argument(help="A git repository: a path or a URL.")],
     output: Output = Path("tasks.jsonl"),
     limit: Annotated[int, typer.Option(min=1, help="Tasks at most.")] = 50,
-    commits: Annotated[int, typer.Option(min=1, help="Commits to look at, newest first.")] = 1000,
+    commits: Annotated[int, typer.Option(min=1, help="Fix commits to try, newest first.")] = 1000,
     any_commit: Annotated[
         bool, typer.Option("--any-commit", help="Also commits that do not call themselves a fix.")
     ] = False,
@@ -143,8 +144,8 @@ def mine(
 ) -> None:
     """Find fix commits whose tests fail before and pass after."""
     with reported(as_json=as_json):
-        from agent.tasks.mine import read_issues
-        from agent.tasks.mined import mine_tasks
+        from agent.tasks.history import read_issues
+        from agent.tasks.mine import mine_tasks
         from agent.ui.counted import count_bar
 
         settings = _settings(sandbox=sandbox, test_timeout=test_timeout)
@@ -159,6 +160,7 @@ def mine(
                 issues=texts,
                 packages=tuple(package) if package else None,
                 test_command=test_cmd,
+                kept=output.with_name(f"{output.name}.work"),
                 on_commit=show,
             )
         if not instances:
@@ -234,7 +236,8 @@ def card(
         rates = pass_rates(
             Result.model_validate_json(line)
             for folder in results or ()
-            for line in _text(folder / "results.jsonl").splitlines()
+            for line in _text(folder / "results.jsonl").split("\n")
+            if line.endswith("}")
         )
         made = make_card(instances, rates)
         write_text(tasks.with_suffix(".card.md"), markdown(made))
@@ -268,7 +271,7 @@ def _make_one(
 
 def _reworded(instances: list[Instance], settings: Any, silent: bool) -> list[Instance]:
     """The tasks with issues written by a policy, where what it writes gives nothing away."""
-    from agent.tasks.reword import reword
+    from agent.tasks.issue.reword import reword
     from agent.ui.counted import count_bar
     from agent.ui.download import download_bar
     from policies.choose import open_policy
@@ -335,15 +338,11 @@ def _funnel(funnel: Funnel) -> dict[str, Any]:
 
 
 def _problem(repo: str, error: Exception, *, silent: bool) -> dict[str, str]:
-    """What a repository's failure is told as; the others go on. Raises what is no such failure."""
-    from tools.sandbox.base import SandboxError
-    from tools.testing.results import TestEnvironmentError
+    """A repository's failure, said at once and kept for the report."""
+    from agent.tasks.problems import told
 
-    if not isinstance(error, AgentError | SandboxError | TestEnvironmentError):
-        raise error
-    hint = getattr(error, "hint", "")
-    _note(silent)(f"agent: {repo}: {error}" + (f"\n  next: {hint}" if hint else ""))
-    return {"repo": repo, "problem": str(error), "hint": hint}
+    _note(silent)(f"agent: {repo}: {printable(told(error))}")
+    return {"repo": repo, "problem": told(error)}
 
 
 def _settings(**overrides: Any) -> Any:

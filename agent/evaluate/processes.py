@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any
 
 from agent.config import Settings
 from agent.status import EnvironmentFailure
 
 START_SECONDS = 1800.0
 STOP_SECONDS = 20.0
+POLL_SECONDS = 0.2
+CHUNK = 1 << 16
 
 
 class WorkerDied(Exception):
@@ -26,91 +29,120 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """A process that samples (with a `store`) or scores (without). Restarted when it has died."""
+    """A process that samples (with a `store`) or scores (without). Restarted when it has died.
+
+    One thread asks; any other may `close` and `stop` it, after which it is not started again.
+    """
 
     def __init__(self, settings: Settings, store: Path | None) -> None:
         self.settings = settings
         self.store = store
         self.process: subprocess.Popen[bytes] | None = None
+        self._closing: float | None = None
+        self._lock = threading.Lock()
 
     def ask(self, job: Mapping[str, Any], seconds: float) -> dict[str, Any]:
         """The answer to a job. Raises WorkerDied, EnvironmentFailure when it cannot start."""
-        self.start()
-        return self._exchange(job, seconds)
+        return self._exchange(self.start(), job, seconds)
 
-    def start(self) -> None:
-        """Make sure that it runs and has loaded its model. Raises EnvironmentFailure."""
-        if self.process is not None and self.process.poll() is None:
-            return
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "agent.evaluate.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            cwd=os.sep,
-        )
+    def start(self) -> subprocess.Popen[bytes]:
+        """Make sure that it runs and has loaded its model.
+
+        Raises EnvironmentFailure, WorkerDied when it is closed.
+        """
+        if self.process is not None and self.process.poll() is not None:
+            self.stop()
+        with self._lock:
+            if self._closing is not None:
+                raise WorkerDied("the evaluation ends")
+            if self.process is not None:
+                return self.process
+            process = self.process = subprocess.Popen(
+                [sys.executable, "-m", "agent.evaluate.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                cwd=os.sep,
+            )
         start = {
             "settings": self.settings.model_dump(mode="json"),
             "store": str(self.store) if self.store else None,
         }
         try:
-            ready = self._exchange(start, START_SECONDS)
+            ready = self._exchange(process, start, START_SECONDS)
         except WorkerDied as died:
             raise EnvironmentFailure(
                 f"a process of the evaluation does not start: {died}"
             ) from died
         if "error" in ready:
             raise EnvironmentFailure(str(ready["error"]))
+        return process
 
-    def _exchange(self, message: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-        process = self.process
-        assert process is not None
+    def _exchange(
+        self, process: subprocess.Popen[bytes], message: Mapping[str, Any], seconds: float
+    ) -> dict[str, Any]:
         assert process.stdin is not None
-        assert process.stdout is not None
-        deadline = time.monotonic() + seconds
         try:
             process.stdin.write(json.dumps(message).encode() + b"\n")
             process.stdin.flush()
-            while not select.select([process.stdout], [], [], 0.2)[0]:
-                if time.monotonic() > deadline:
-                    raise WorkerDied(f"no answer in {seconds:.0f} s")
-            line = process.stdout.readline()
-        except OSError as error:
+            answer: dict[str, Any] = json.loads(_read_line(process, seconds))
+        except (OSError, ValueError) as error:
             self.stop()
             raise WorkerDied(f"it ended: {error}") from error
         except BaseException:
             self.stop()
             raise
-        if not line:
-            code = process.wait()
-            self.stop()
-            raise WorkerDied(f"it ended with code {code}")
-        answer: dict[str, Any] = json.loads(line)
         return answer
 
+    def close(self) -> None:
+        """Ask it to end, so that it takes its sandbox along, and start no other. Idempotent."""
+        with self._lock:
+            if self._closing is None:
+                self._closing = time.monotonic()
+                if self.process is not None:
+                    self.process.send_signal(signal.SIGTERM)
+
     def stop(self) -> None:
-        """End it: politely, so that it takes its sandbox along, then by force. Idempotent."""
-        process, self.process = self.process, None
+        """End it: politely, then by force. Idempotent."""
+        with self._lock:
+            process, self.process = self.process, None
+            asked = self._closing
         if process is None:
             return
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            try:
+        try:
+            if asked is None:
+                asked = time.monotonic()
+                process.send_signal(signal.SIGTERM)
+            _close(process.stdin)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, asked + STOP_SECONDS - time.monotonic()))
+        finally:
+            process.kill()
+            process.wait()
+            _close(process.stdout)
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    """Close a pipe; what is left in its buffer has no reader any more."""
+    if stream is not None:
+        with contextlib.suppress(OSError):
+            stream.close()
+
+
+def _read_line(process: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """The next line that it prints, within `seconds`. Raises WorkerDied."""
+    assert process.stdout is not None
+    deadline = time.monotonic() + seconds
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        if time.monotonic() > deadline:
+            raise WorkerDied(f"no answer in {seconds:.0f} s")
+        if not select.select([process.stdout], [], [], POLL_SECONDS)[0]:
+            continue
+        read = os.read(process.stdout.fileno(), CHUNK)
+        if not read:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+            raise WorkerDied(f"it ended with code {process.returncode}")
+        line += read
+    return bytes(line)

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from agent.config import Settings
 from agent.evaluate.results import Result
 from agent.evaluate.sample import Prediction
 from agent.status import EnvironmentFailure, Status, UsageError
-from agent.tasks.instance import Instance, Variant, write_text
+from agent.tasks.instance import BadRow, Instance, Variant, write_text
 
 SAMPLES, RESULTS = "samples.jsonl", "results.jsonl"
+NO_PREDICTION = "no prediction"
 Row = TypeVar("Row", bound=BaseModel)
 
 
 class Plan(BaseModel):
-    """What is evaluated. A folder of results belongs to one plan."""
+    """What is evaluated. A folder of results belongs to one plan.
+
+    `predictions_sha256` is of the given predictions, '' when the agent makes them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tasks_sha256: str
+    predictions_sha256: str = ""
     model: str
     variant: Variant
     samples: int
@@ -40,8 +49,26 @@ class Folder:
         self.plan = plan
         self.lock = threading.Lock()
 
-    def open(self) -> None:
-        """Make the folder, or check that it holds this evaluation. Raises AgentError."""
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Hold the folder for a run: it is made, or holds this evaluation. Raises AgentError."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("a")
+        except OSError as error:
+            raise EnvironmentFailure(f"{self.path} cannot be written: {error.strerror}") from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise UsageError(
+                    f"another `agent eval` is at work in {self.path}",
+                    "Wait until it ends, or name another folder with --out.",
+                ) from error
+            self._claim()
+            yield
+
+    def _claim(self) -> None:
         note = self.path / "run.json"
         text = self.plan.model_dump_json(indent=2) + "\n"
         if note.exists():
@@ -56,24 +83,25 @@ class Folder:
     def rows(self, name: str, kind: type[Row]) -> list[Row]:
         """The rows of a file; one that a killed run left unfinished is passed over."""
         try:
-            lines = (self.path / name).read_text(encoding="utf-8").splitlines()
+            lines = (self.path / name).read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             return []
         found = []
         for line in filter(None, lines):
             try:
-                found.append(kind.model_validate_json(line))
-            except ValidationError:
+                found.append(kind.model_validate(json.loads(line)))
+            except ValueError:
                 continue
         return found
 
     def append(self, name: str, row: BaseModel) -> None:
-        """Add a row. Raises EnvironmentFailure."""
+        """Add a row, in ASCII: a patch may hold what is no text. Raises EnvironmentFailure."""
+        line = json.dumps(row.model_dump(mode="json"))
         try:
             with self.lock, (self.path / name).open("a+b") as file:
                 if file.tell() and not _ends_a_line(self.path / name):
                     file.write(b"\n")
-                file.write(row.model_dump_json().encode() + b"\n")
+                file.write(line.encode() + b"\n")
                 file.flush()
         except OSError as error:
             raise EnvironmentFailure(f"{self.path / name}: {error.strerror}") from error
@@ -89,49 +117,104 @@ def _ends_a_line(path: Path) -> bool:
         return file.read(1) == b"\n"
 
 
-def read_predictions(
-    source: str, instances: Iterable[Instance]
-) -> tuple[str, dict[tuple[str, int], Prediction]]:
-    """Predictions to be scored, and what to call their maker.
+@dataclass(frozen=True)
+class Given:
+    """Predictions to be scored: what to call their maker, one for each sample of each task.
 
-    `source` is `gold` (the known fixes), `base` (no change), or a file of SWE-bench's format; a
-    second row for the same task is a second sample. Raises UsageError.
+    `bad` rows are no predictions.
     """
+
+    name: str
+    predictions: Mapping[tuple[str, int], Prediction]
+    bad: tuple[BadRow, ...] = ()
+
+    @property
+    def samples(self) -> int:
+        """The samples that each task has."""
+        return max(sample for _, sample in self.predictions) + 1
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the predictions."""
+        rows = [row.model_dump(mode="json") for _, row in sorted(self.predictions.items())]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def read_predictions(source: str, instances: Iterable[Instance]) -> Given:
+    """Predictions to be scored, empty ones for the tasks and samples that lack one.
+
+    `source` is `gold` (the known fixes), `base` (no change, which is tested), or a file of
+    SWE-bench's format; a second row for the same task is a second sample. Raises UsageError.
+    """
+    tasks = {instance.instance_id: instance for instance in instances}
     if source in ("gold", "base"):
-        patches = {(i.instance_id, 0): i.patch if source == "gold" else "" for i in instances}
-        return source, {key: _given(key, patch, {}) for key, patch in patches.items()}
+        patches = {(n, 0): i.patch if source == "gold" else "" for n, i in tasks.items()}
+        return Given(source, {k: _given(k, p, Status.UNVERIFIED) for k, p in patches.items()})
     try:
-        rows = [json.loads(line) for line in Path(source).read_text("utf-8").splitlines() if line]
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{source} cannot be read: {error}") from error
-    known = {instance.instance_id for instance in instances}
+        lines = Path(source).read_text("utf-8", errors="surrogateescape").split("\n")
+    except OSError as error:
+        raise UsageError(f"{source} cannot be read: {error.strerror}") from error
     found: dict[tuple[str, int], Prediction] = {}
+    counts = dict.fromkeys(tasks, 0)
+    bad: list[BadRow] = []
     name = Path(source).stem
-    for row in rows:
-        if not isinstance(row, dict) or not {"instance_id", "model_patch"} <= row.keys():
-            raise UsageError(
-                f"{source}: a row has no instance_id or no model_patch",
-                "Rows are {instance_id, model_name_or_path, model_patch}.",
-            )
-        if row["instance_id"] in known:
+    for number, line in enumerate(lines, 1):
+        row = _row(line)
+        if isinstance(row, str):
+            if line.strip():
+                bad.append(BadRow(number, "", row))
+        elif (task := row["instance_id"]) in tasks:
             name = str(row.get("model_name_or_path") or name)
-            sample = sum(key[0] == row["instance_id"] for key in found)
-            key = (row["instance_id"], sample)
-            found[key] = _given(key, row["model_patch"] or "", row)
+            key = (task, counts[task])
+            counts[task] += 1
+            found[key] = _of_row(key, row)
     if not found:
-        raise UsageError(f"{source} has no prediction for any of these tasks")
-    return name, found
+        raise UsageError(
+            f"{source} has no prediction for any of these tasks",
+            "Rows are {instance_id, model_name_or_path, model_patch}.",
+        )
+    for task in tasks:
+        for sample in range(counts[task], max(counts.values())):
+            key = (task, sample)
+            found[key] = _given(key, "", Status.NOT_SOLVED, NO_PREDICTION)
+    return Given(name.encode("utf-8", "replace").decode(), found, tuple(bad))
 
 
-def _given(key: tuple[str, int], patch: str, row: Mapping[str, object]) -> Prediction:
+def _row(line: str) -> dict[str, Any] | str:
+    """The prediction of a line, or why there is none."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return f"is no JSON: {error}"
+    if not isinstance(row, dict) or not isinstance(row.get("instance_id"), str):
+        return "has no instance_id"
+    if "model_patch" not in row or not isinstance(row["model_patch"] or "", str):
+        return f"{row['instance_id']}: has no model_patch"
+    return row
+
+
+def _of_row(key: tuple[str, int], row: Mapping[str, Any]) -> Prediction:
+    patch = row["model_patch"] or ""
     seconds = row.get("seconds")
+    return _given(
+        key,
+        patch,
+        Status.UNVERIFIED if patch else Status.NOT_SOLVED,
+        "" if patch else "no patch",
+        float(seconds) if isinstance(seconds, int | float) else 0.0,
+    )
+
+
+def _given(
+    key: tuple[str, int], patch: str, status: Status, message: str = "", seconds: float = 0.0
+) -> Prediction:
     return Prediction(
         instance_id=key[0],
         sample=key[1],
         patch=patch,
-        status=Status.UNVERIFIED if patch else Status.NOT_SOLVED,
-        message="" if patch else "no patch",
-        seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
+        status=status,
+        message=message,
+        seconds=seconds,
     )
 
 

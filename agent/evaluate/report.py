@@ -63,7 +63,7 @@ class Summary(_Data):
     `samples` is how many ran, of `planned`; `samples_per_task` the fewest that any task has.
     `problems`: tasks that could not be run at all. Samples that could not be scored count in
     `unscored` and in `unscored_causes`, in the costs and in nothing else. `false_claims`: called
-    verified by the agent, but wrong by the scorer.
+    verified by the agent, but wrong by the scorer. The overhead is of runs of the agent alone.
     """
 
     model_config = ConfigDict(
@@ -91,7 +91,7 @@ class Summary(_Data):
     seconds: Amount
     model_seconds: float
     test_seconds: float
-    score_seconds: float
+    score_test_seconds: float
     overhead_seconds: float
     overhead_share: float
     families: tuple[Rate, ...]
@@ -164,7 +164,7 @@ def summarise(results: Sequence[Result], planned: int, problems: int) -> Summary
         raise ValueError("a sample of a task stands in the results twice")
     model, variant = runs.pop() if runs else ("", "")
     unscored = [result for result in results if result.resolved is None]
-    spent = sum(result.seconds + result.score_seconds for result in results)
+    spent = sum(result.seconds + result.score_test_seconds for result in results)
     overhead = sum(result.overhead_seconds for result in results)
     return Summary(
         model=model,
@@ -187,7 +187,7 @@ def summarise(results: Sequence[Result], planned: int, problems: int) -> Summary
         seconds=_amount(result.seconds for result in results),
         model_seconds=sum(result.model_seconds for result in results),
         test_seconds=sum(result.test_seconds for result in results),
-        score_seconds=sum(result.score_seconds for result in results),
+        score_test_seconds=sum(result.score_test_seconds for result in results),
         overhead_seconds=overhead,
         overhead_share=overhead / (spent + overhead) if overhead else 0.0,
         families=rates_by(results, lambda result: result.family),
@@ -286,13 +286,14 @@ def _costs(summary: Summary) -> list[dict[str, str]]:
         "completion tokens": summary.completion_tokens,
         "seconds of the agent": summary.seconds,
     }
-    share = 100 * summary.overhead_share
     parts = {
         "– of them in the model": summary.model_seconds,
         "– of them in tests": summary.test_seconds,
-        "seconds of the scorer": summary.score_seconds,
-        f"seconds of overhead ({share:.1f} % of all)": summary.overhead_seconds,
+        "seconds of the scorer's tests": summary.score_test_seconds,
     }
+    if summary.overhead_seconds:
+        name = f"seconds of overhead ({100 * summary.overhead_share:.1f} % of all)"
+        parts[name] = summary.overhead_seconds
     rows = [(name, amount.total, f"{amount.median:,.0f}") for name, amount in amounts.items()]
     rows += [(name, seconds, "") for name, seconds in parts.items()]
     return [

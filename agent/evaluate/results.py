@@ -27,8 +27,9 @@ class Failure(StrEnum):
 class Result(BaseModel):
     """One sample of one task, scored. Seconds are wall time; `resolved` is None if unscored.
 
-    `claimed`: the agent itself called its patch verified. `overhead_seconds`: what the sample
-    took beside the run of the agent and the tests of the scorer.
+    `claimed`: the agent itself called its patch verified. `score_test_seconds`: the tests of the
+    scorer. `overhead_seconds`: what a sample of the agent took beside its run and these tests;
+    0 for given predictions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,5 +53,5 @@ class Result(BaseModel):
     seconds: float = 0.0
     model_seconds: float = 0.0
     test_seconds: float = 0.0
-    score_seconds: float = 0.0
+    score_test_seconds: float = 0.0
     overhead_seconds: float = 0.0

@@ -73,7 +73,7 @@ def predict(
         sample=sample,
         patch="".join(patches),
         status=outcome.status,
-        message=outcome.message,
+        message=f"{outcome.message}. {outcome.hint}".removesuffix(". "),
         trajectory=outcome.trajectory,
         spent=out_of,
         attempts=outcome.attempts,

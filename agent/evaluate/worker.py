@@ -10,12 +10,15 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from agent.config import Settings
 from agent.status import AgentError
 from agent.tasks.instance import Instance
+
+Job = Callable[[Instance, dict[str, Any], Settings], dict[str, Any]]
 
 
 def main() -> None:
@@ -26,24 +29,17 @@ def main() -> None:
     start = json.loads(sys.stdin.readline())
     settings = Settings.model_validate(start["settings"])
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        if start["store"] is None:
-            _answer(answers, {"ready": True})
-            for line in sys.stdin:
-                _answer(answers, _score(json.loads(line), settings))
-            return
-        from policies.choose import open_policy
-        from policies.experience.store import Store
-
-        store = stack.enter_context(Store.open(Path(start["store"])))
-        try:
-            policy = open_policy(settings.model, context_tokens=settings.context_tokens)
-        except Exception as error:
-            _answer(answers, {"error": str(error)})
-            return
-        stack.callback(policy.close)
+        jobs: dict[str, Job] = {"prepare": _prepare, "score": _score}
+        if start["store"] is not None:
+            try:
+                jobs = {"predict": _predictor(Path(start["store"]), settings, stack)}
+            except Exception as error:
+                _answer(answers, {"error": str(error)})
+                return
         _answer(answers, {"ready": True})
         for line in sys.stdin:
-            _answer(answers, _sample(json.loads(line), policy, store, settings))
+            job = json.loads(line)
+            _answer(answers, _done(jobs[job["do"]], job, settings))
 
 
 def _answer(stream: IO[str], answer: dict[str, Any]) -> None:
@@ -51,35 +47,50 @@ def _answer(stream: IO[str], answer: dict[str, Any]) -> None:
     stream.flush()
 
 
-def _sample(job: dict[str, Any], policy: Any, store: Any, settings: Settings) -> dict[str, Any]:
-    from agent.evaluate.sample import predict
-
-    instance = Instance.model_validate(job["instance"])
-    try:
-        made = predict(instance, job["variant"], job["sample"], policy, store, settings)
-    except Exception as error:
-        return _failed(error)
-    return made.model_dump(mode="json")
-
-
-def _score(job: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    from agent.evaluate.score import score
-
-    try:
-        made = score(Instance.model_validate(job["instance"]), job["patch"], settings)
-    except Exception as error:
-        return _failed(error)
-    return made.model_dump(mode="json")
-
-
-def _failed(error: Exception) -> dict[str, Any]:
+def _done(job: Job, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The answer to a job. Whatever it raises is the failure of one job, and so an answer, too."""
     from policies.base import PolicyError
     from tools.sandbox.base import SandboxError
     from tools.testing.results import TestEnvironmentError
 
-    expected = (AgentError, PolicyError, SandboxError, TestEnvironmentError)
-    name = "" if isinstance(error, expected) else f"{type(error).__name__}: "
-    return {"error": f"{name}{error}"}
+    try:
+        return job(Instance.model_validate(row["instance"]), row, settings)
+    except AgentError as error:
+        return {"error": f"{error}. {error.hint}".removesuffix(". "), "expected": True}
+    except (PolicyError, SandboxError, TestEnvironmentError) as error:
+        return {"error": str(error), "expected": True}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}", "expected": False}
+
+
+def _prepare(instance: Instance, _: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    from agent.evaluate.score import prepare
+
+    prepare(instance, settings)
+    return {}
+
+
+def _score(instance: Instance, job: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    from agent.evaluate.score import score
+
+    return score(instance, job["patch"], settings).model_dump(mode="json")
+
+
+def _predictor(path: Path, settings: Settings, stack: contextlib.ExitStack) -> Job:
+    """A job for a model that is loaded, with the store of what happens. Raises what they raise."""
+    from agent.evaluate.sample import predict
+    from policies.choose import open_policy
+    from policies.experience.store import Store
+
+    store = stack.enter_context(Store.open(path))
+    policy = open_policy(settings.model, context_tokens=settings.context_tokens)
+    stack.callback(policy.close)
+
+    def job(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
+        made = predict(instance, row["variant"], row["sample"], policy, store, settings)
+        return made.model_dump(mode="json")
+
+    return job
 
 
 if __name__ == "__main__":

@@ -11,26 +11,38 @@ from agent.verify.protected import is_protected
 
 MAX_PATCH_BYTES = 512 * 1024
 MAX_PATCH_FILES = 50
+NOTHING = "/dev/null"
+_GIT = "diff --git "
+_HUNK = re.compile(r"@@ -[0-9]+(?:,([0-9]+))? \+[0-9]+(?:,([0-9]+))? @@")
+_MOVES = ("rename ", "copy ")
 
 
 @dataclass(frozen=True)
 class FilePatch:
-    """The part of a diff about one file: the raw text and what it does."""
+    """The part of a diff about one file: the raw text and what it does.
+
+    `problem` says how its lines contradict each other about which file it is.
+    """
 
     path: str
     text: str
     added: bool
     removed: bool
     mode: str | None
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Split:
-    """A diff split into what may be applied, and what was found on the way."""
+    """A diff split into what may be applied, and what was found on the way.
+
+    `refused` is why the whole of it is not read; it is a finding, too.
+    """
 
     allowed: tuple[FilePatch, ...]
     dropped: tuple[str, ...]
     findings: tuple[str, ...]
+    refused: str = ""
 
     @property
     def diff(self) -> str:
@@ -48,17 +60,27 @@ class Split:
 
 
 def split(diff: str, protected: Sequence[str] = ()) -> Split:
-    """Split a git diff. New test files are dropped; changed protected files are findings."""
+    """Split a git diff. New test files are dropped; changed protected files are findings.
+
+    A diff without git's headers is taken as well, if no part of it has one. Parts that git could
+    read as changing another file than the one in their header are findings.
+    """
+    if not diff.strip():
+        return Split((), (), ())
+    if len(diff.encode("utf-8", "surrogatepass")) > MAX_PATCH_BYTES:
+        return _refused(f"the patch is larger than {MAX_PATCH_BYTES // 1024} KiB")
+    chunks = _chunks(diff if diff.endswith("\n") else diff + "\n")
+    if not chunks:
+        return _refused("there is no git diff in the patch")
+    if len(chunks) > MAX_PATCH_FILES:
+        return _refused(f"the patch touches {len(chunks)} files")
+    if not any(_has_header(chunk) for chunk in chunks):
+        chunks = [_with_header(chunk) for chunk in chunks]
     findings: list[str] = []
-    if len(diff.encode("utf-8", "surrogateescape")) > MAX_PATCH_BYTES:
-        return Split((), (), (f"the patch is larger than {MAX_PATCH_BYTES // 1024} KiB",))
-    parts = _parts(diff)
-    if len(parts) > MAX_PATCH_FILES:
-        return Split((), (), (f"the patch touches {len(parts)} files",))
     allowed: list[FilePatch] = []
     dropped: list[str] = []
-    for part in parts:
-        problem = _unsafe(part)
+    for part in map(_part, chunks):
+        problem = part.problem or _unsafe(part)
         if problem:
             findings.append(problem)
         elif is_protected(part.path, protected):
@@ -71,22 +93,62 @@ def split(diff: str, protected: Sequence[str] = ()) -> Split:
     return Split(tuple(allowed), tuple(dropped), tuple(findings))
 
 
-def _parts(diff: str) -> list[FilePatch]:
+def _refused(reason: str) -> Split:
+    return Split((), (), (reason,), reason)
+
+
+def _chunks(diff: str) -> list[list[str]]:
+    """The lines of each file: a chunk begins where git would begin to read another one."""
     chunks: list[list[str]] = []
-    for line in _lines(diff):
-        if line.startswith("diff --git "):
+    lines = _lines(diff)
+    old = new = 0
+    named = True
+    for number, line in enumerate(lines):
+        if old > 0 or new > 0:
+            old -= line[0] in " -\n"
+            new -= line[0] in " +\n"
+            chunks[-1].append(line)
+            continue
+        if line.startswith(_GIT):
             chunks.append([])
+            named = False
+        elif line.startswith("--- ") and "".join(lines[number + 1 : number + 2])[:4] == "+++ ":
+            if named:
+                chunks.append([])
+            named = True
+        elif chunks and (hunk := _HUNK.match(line)):
+            old, new = (int(count or 1) for count in hunk.groups())
+            named = True
         if chunks:
             chunks[-1].append(line)
-    return [_part(lines) for lines in chunks]
+    return chunks
+
+
+def _has_header(chunk: list[str]) -> bool:
+    return chunk[0].startswith(_GIT)
+
+
+def _with_header(chunk: list[str]) -> list[str]:
+    """A plain part (`---`, `+++`) with the header that git would give it; none if it is quoted."""
+    if any(line[4:].startswith('"') for line in chunk[:2]):
+        return chunk
+    old, new = _name(chunk[0]), _name(chunk[1])
+    path = (old if new == NOTHING else new)[2:]
+    made = [f"{_GIT}a/{path} b/{path}\n"]
+    if old == NOTHING:
+        made.append("new file mode 100644\n")
+    elif new == NOTHING:
+        made.append("deleted file mode 100644\n")
+    return [*made, f"--- {old}\n", f"+++ {new}\n", *chunk[2:]]
 
 
 def _part(lines: list[str]) -> FilePatch:
     header = lines[0].rstrip("\n")
     path, mode = _path_of(header), None
     added = removed = False
+    names = []
     for line in lines[1:]:
-        if line.startswith(("@@", "GIT binary patch")):
+        if _HUNK.match(line):
             break
         if line.startswith("new file mode "):
             added, mode = True, line.split()[-1]
@@ -94,15 +156,42 @@ def _part(lines: list[str]) -> FilePatch:
             removed = True
         elif line.startswith("new mode "):
             mode = line.split()[-1]
-    return FilePatch(path, "".join(lines), added, removed, mode)
+        elif line.startswith(("--- ", "+++ ", *_MOVES)):
+            names.append(line)
+    problem = ""
+    if not _has_header(lines):
+        problem = f"a part has no header of git's: {_name(lines[0])!r}"
+    elif any(line.startswith(_MOVES) for line in names):
+        problem = f"moves a file: {header.removeprefix(_GIT)}"
+    elif not path or not all(_agrees(line, path, added, removed) for line in names):
+        problem = f"a part names several files: {header.removeprefix(_GIT)!r}"
+    return FilePatch(path, "".join(lines), added, removed, mode, problem)
+
+
+def _agrees(line: str, path: str, added: bool, removed: bool) -> bool:
+    """Whether a `---` or `+++` line names the file of its header."""
+    if line.startswith("---"):
+        return _name(line) == (NOTHING if added else f"a/{path}")
+    return _name(line) == (NOTHING if removed else f"b/{path}")
+
+
+def _name(line: str) -> str:
+    """The name in a `---` or `+++` line: it ends at a tab, behind which a date may stand."""
+    name = line[4:].rstrip("\n")
+    if name.startswith('"'):
+        return _unquote(name[1:].rpartition('"')[0])
+    return name.partition("\t")[0]
 
 
 def _path_of(header: str) -> str:
-    """The path in `diff --git a/P b/P`; both sides are the same, since renames are off."""
-    rest = header[len("diff --git ") :]
+    """The path in `diff --git a/P b/P`, '' when it has other sides than these."""
+    rest = header.removeprefix(_GIT)
+    half = (len(rest) - 1) // 2
+    old, new = rest[:half], rest[half + 1 :]
     if rest.startswith('"'):
-        return _unquote(rest[1 : (len(rest) - 1) // 2 - 1])[2:]
-    return rest[2 : (len(rest) - 1) // 2]
+        old, new = (_unquote(side[1:-1]) for side in (old, new))
+    same = old[:2] == "a/" and new[:2] == "b/" and old[2:] == new[2:]
+    return old[2:] if same and rest[half : half + 1] == " " else ""
 
 
 _ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
@@ -130,7 +219,7 @@ def _lines(text: str) -> list[str]:
 
 def _unsafe(part: FilePatch) -> str:
     path = PurePosixPath(part.path)
-    if not part.path or path.is_absolute() or ".." in path.parts or "\0" in part.path:
+    if path.is_absolute() or ".." in path.parts or "\0" in part.path or str(path) != part.path:
         return f"a path leaves the repository: {part.path!r}"
     if any(piece.lower() == ".git" for piece in path.parts):
         return f"touches git's own files: {part.path!r}"

@@ -3,6 +3,8 @@
 import os
 import signal
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -141,6 +143,22 @@ def test_ctrl_c_waits_until_the_patch_is_whole():
     with pytest.raises(KeyboardInterrupt), uninterrupted():
         os.kill(os.getpid(), signal.SIGINT)
         seen.append("finished")
+    assert seen == ["finished"]
+
+
+def test_ctrl_c_waits_also_when_another_thread_takes_it():
+    ended = threading.Event()
+    other = threading.Thread(target=ended.wait)
+    other.start()
+    seen = []
+    try:
+        with pytest.raises(KeyboardInterrupt), uninterrupted():
+            signal.pthread_kill(other.ident, signal.SIGINT)
+            time.sleep(0.1)
+            seen.append("finished")
+    finally:
+        ended.set()
+        other.join()
     assert seen == ["finished"]
 
 

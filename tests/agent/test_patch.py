@@ -67,3 +67,78 @@ def test_lines_end_at_line_feeds_alone():
     assert split(header).allowed[0].path == "a\u2028b.py"
     raw = 'diff --git "a/\u4e2d\\"x.py" "b/\u4e2d\\"x.py"\n@@ -1 +1 @@\n-a\n+b\n'
     assert split(raw).allowed[0].path == '\u4e2d"x.py'
+
+
+SOURCE = CHANGE.format(p="src/a.py")
+PLAIN = "--- a/{p}\n+++ b/{p}\n@@ -1 +1 @@\n-a\n+b\n"
+
+
+@pytest.mark.parametrize(
+    ("part", "word"),
+    [
+        (SOURCE.replace("+++ b/src/a.py", "+++ b/tests/test_a.py"), "names several files"),
+        (SOURCE.replace("--- a/src/a.py", "--- a/tests/test_a.py"), "names several files"),
+        (SOURCE.replace("--- a/src/a.py", "--- /dev/null"), "names several files"),
+        ("diff --git a/src/a.py b/src/b.py\nrename from src/a.py\nrename to src/b.py\n", "moves"),
+        ("diff --git a/a.py b/a.py\ncopy from tests/test_a.py\ncopy to a.py\n", "moves"),
+        ("diff --git a/a.py b/a.py\n@@ x\n" + CHANGE[23:].format(p="test_a.py"), "several files"),
+        ("diff --git src/a.py src/a.py\nold mode 100644\nnew mode 100755\n", "several files"),
+        (CHANGE.format(p="src/./a.py"), "leaves the repository"),
+    ],
+)
+def test_a_part_that_contradicts_its_header_is_never_allowed(part, word):
+    for diff in (part, SOURCE + part, part + SOURCE):
+        parts = split(diff)
+        assert parts.diff == ("" if diff == part else SOURCE)
+        assert word in parts.findings[0]
+
+
+@pytest.mark.parametrize("diff", [SOURCE + PLAIN, PLAIN + SOURCE, SOURCE + "\njunk\n" + PLAIN])
+def test_a_headerless_part_hides_behind_no_other(diff):
+    parts = split(diff.format(p="tests/test_a.py"))
+    assert [part.path for part in parts.allowed] == ["src/a.py"]
+    assert "test_a" not in parts.diff
+    assert "no header" in parts.findings[0]
+
+
+def test_removed_and_added_lines_are_no_names():
+    removed = "@@ -1,2 +1,2 @@\n-a\n--- a/tests/x.py\n+++ b/tests/x.py\n+b\n"
+    diff = f"diff --git a/s.sql b/s.sql\n--- a/s.sql\n+++ b/s.sql\n{removed}"
+    parts = split(diff)
+    assert (parts.diff, parts.findings) == (diff, ())
+
+
+def test_plain_diffs_are_taken_by_their_names():
+    parts = split(PLAIN.format(p="src/a.py") + PLAIN.format(p="tests/test_a.py"))
+    assert parts.diff == SOURCE
+    assert parts.findings == ("changes a protected file: tests/test_a.py",)
+    new = split("--- /dev/null\t1970\n+++ b/n.py\t2020\n@@ -0,0 +1 @@\n+a\n")
+    assert [(part.path, part.added) for part in new.allowed] == [("n.py", True)]
+
+
+def test_plain_diffs_with_quoted_names_are_not_taken():
+    parts = split(PLAIN.replace("a/{p}", '"a/x\\n+++ b/tests/test_a.py"').format(p="x"))
+    assert parts.allowed == ()
+    assert "no header" in parts.findings[0]
+
+
+def test_what_is_no_diff_is_refused_and_nothing_is_not():
+    assert split("Change line 3.").refused == "there is no git diff in the patch"
+    assert split(" \n").refused == ""
+    assert "larger than" in split(SOURCE + "x" * 600_000).refused
+
+
+def test_a_missing_last_line_end_is_mended():
+    assert split(SOURCE.rstrip("\n")).diff == SOURCE
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["pytest.toml", ".pytest.toml", "x.dist-info/entry_points.txt", "src/x.egg-info/PKG-INFO",
+     "pytest.py", "src/pytest/__init__.py", "_pytest/config.py", "src/sitecustomize/__init__.py",
+     "a/__pycache__/b.pyc"],
+)  # fmt: skip
+def test_what_runs_the_tests_is_protected(path):
+    assert is_protected(path)
+    assert not is_protected("app/pytest.py")
+    assert not is_protected("docs/pytest")

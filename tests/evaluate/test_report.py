@@ -38,7 +38,7 @@ def row(task, sample, resolved, **changes):
         "seconds": 8.0,
         "model_seconds": 5.0,
         "test_seconds": 2.0,
-        "score_seconds": 1.0,
+        "score_test_seconds": 1.0,
         "overhead_seconds": 1.0,
     }
     return Result(instance_id=task, sample=sample, resolved=resolved, **(usual | changes))
@@ -100,7 +100,7 @@ def test_costs_are_of_all_samples():
     assert (summary.prompt_tokens.total, summary.prompt_tokens.median) == (16 * 40 + 900, 40)
     assert (summary.cached_tokens.total, summary.completion_tokens.total) == (960, 160)
     assert (summary.seconds.total, summary.seconds.median) == (128, 8)
-    seconds = summary.model_seconds, summary.test_seconds, summary.score_seconds
+    seconds = summary.model_seconds, summary.test_seconds, summary.score_test_seconds
     assert seconds == (80, 32, 16)
     assert (summary.overhead_seconds, summary.overhead_share) == (16, 0.1)
 
@@ -173,6 +173,11 @@ def test_details_show_failures_costs_families_and_what_was_not_scored():
     assert "seconds of overhead (10.0 % of all) 16" in costs
     assert "prompt tokens, not from cache 1,540 40" in costs
     assert "constants 2 1 8 25.0" in families
+
+
+def test_overhead_is_shown_of_runs_of_the_agent():
+    given = [row("a", 0, True, seconds=0.0, overhead_seconds=0.0)]
+    assert "overhead" not in printed(*details(summarise(given, 1, 0)))
 
 
 def png_size(path):

@@ -1,5 +1,6 @@
 """Evaluations of real tasks in real sandboxes, through the command line."""
 
+import fcntl
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 import psutil
 import pytest
 
+from agent.evaluate.processes import STOP_SECONDS
 from agent.evaluate.results import Failure, Result
 from agent.tasks.hide import unified_diff
 from agent.tasks.instance import EnvironmentSetup, write_instances
@@ -183,6 +185,51 @@ def test_bad_rows_are_told_and_the_others_are_scored(task, tmp_path):
     assert "does not apply" in reasons["no-patch"]
 
 
+def test_tasks_without_a_prediction_count(task, tmp_path):
+    tasks = write(tmp_path / "t.jsonl", *copies(task, "one", "two", "three"))
+    given = tmp_path / "p.jsonl"
+    rows = [("one", task.patch), ("one", ""), ("two", "Mend it.")]
+    lines = [json.dumps({"instance_id": name, "model_patch": patch}) for name, patch in rows]
+    given.write_text("\n".join([*lines, "[]", '{"instance_id"']))
+    out = tmp_path / "out"
+    summary = evaluate(tasks, out, "--predictions", given)
+    assert (summary["tasks"], summary["samples"], summary["planned"]) == (3, 6, 6)
+    assert summary["pass_at"][0]["estimate"] == pytest.approx(1 / 6)
+    assert summary["overhead_seconds"] == 0
+    ends = {(row.instance_id, row.sample): (row.failure, row.reason) for row in results(out)}
+    assert ends["one", 1] == (Failure.NO_PATCH, "no patch")
+    assert ends["two", 0][0] is Failure.NOT_APPLICABLE
+    assert ends["three", 0] == (Failure.NO_PATCH, "no prediction")
+    given.write_text(given.read_text().replace("Mend it.", "Mend them."))
+    changed = agent("eval", tasks, "--predictions", given, "--out", out, "--sandbox", "bubblewrap")
+    assert changed.exit_code == 2
+    assert "is no JSON" in changed.stderr
+
+
+def test_what_the_environment_ended_is_tried_again(task, tmp_path):
+    tasks = tmp_path / "t.jsonl"
+    tasks.write_text(task.line + "\n{\n")
+    out = tmp_path / "out"
+    model = script(tmp_path, [])
+    more = ("--model", model, "--ids", "shop")
+    first = evaluate(tasks, out, *more, code=1)
+    assert (first["unscored"], first["problems"]) == (1, 0)
+    assert not (out / "samples.jsonl").exists()
+    script(tmp_path, GREEDY)
+    again = evaluate(tasks, out, *more)
+    assert (again["solved_tasks"], again["problems"]) == (1, 0)
+
+
+def test_one_folder_serves_one_run_at_a_time(task, tmp_path):
+    tasks = write(tmp_path / "t.jsonl", task)
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        arguments = ["--predictions", "gold", "--out", tmp_path, "--sandbox", "bubblewrap"]
+        refused = agent("eval", tasks, *arguments)
+    assert refused.exit_code == 2
+    assert "another `agent eval` is at work" in refused.stderr
+
+
 def test_several_samples_give_pass_at_k(task, tmp_path, monkeypatch):
     tasks = write(tmp_path / "t.jsonl", task)
     monkeypatch.setenv("APPRENTICE_ROUNDS", "1")
@@ -193,25 +240,41 @@ def test_several_samples_give_pass_at_k(task, tmp_path, monkeypatch):
     assert [round(p["estimate"], 3) for p in summary["pass_at"]] == [0.5, 1.0]
 
 
-def test_ctrl_c_records_nothing_wrong_and_leaves_nothing(task, tmp_path):
+@pytest.mark.parametrize("what", ["predictions", "model"])
+def test_ctrl_c_records_nothing_wrong_and_leaves_nothing(task, tmp_path, what):
     tasks = write(tmp_path / "t.jsonl", *copies(task, "one", "two"))
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "agent", "eval", str(tasks), "--predictions", "gold"]
+    more = ["--predictions", "gold"] if what == "predictions" else ["--model"]
+    more += [script(tmp_path, GREEDY * 2)] if what == "model" else []
+    command = [sys.executable, "-m", "agent", "eval", str(tasks), *more]
     command += ["--sandbox", "bubblewrap", "--no-plots", "--out", str(out), "--quiet"]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    while not psutil.Process(process.pid).children() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    while not _sandboxes(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.01)
     children = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGINT)
+    begun = time.monotonic()
     _, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - begun < STOP_SECONDS
     assert process.returncode == 130, stderr
     _, alive = psutil.wait_procs(children, timeout=10)
     assert alive == []
     assert not [row for row in _rows(out) if row.failure is Failure.CRASHED]
-    summary = evaluate(tasks, out, "--predictions", "gold")
+    summary = evaluate(tasks, out, *more)
     assert summary["solved_tasks"] == 2
+
+
+def _sandboxes(pid):
+    children = psutil.Process(pid).children(recursive=True)
+    return [child for child in children if "bwrap" in _name(child)]
+
+
+def _name(process):
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def _rows(out):
