@@ -13,8 +13,8 @@ from rich.table import Table
 
 from agent.evaluate.results import Failure, Result
 from agent.evaluate.statistics import pass_at_k, wilson
-from agent.tasks.card import markdown_table, rich_table
 from agent.tasks.instance import project_of
+from agent.ui.tables import markdown_table, rich_table
 from agent.ui.text import printable
 
 UNNAMED = "(none)"

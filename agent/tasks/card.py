@@ -9,12 +9,10 @@ from statistics import median
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from rich.box import SIMPLE_HEAD
 from rich.console import Group
-from rich.table import Table
-from rich.text import Text
 
 from agent.tasks.instance import UNMEASURED, Instance, SplitName, project_of
+from agent.ui.tables import markdown_table, rich_table
 from agent.ui.text import printable
 
 _SPLITS: tuple[SplitName, ...] = ("train", "dev", "heldout")
@@ -203,29 +201,3 @@ def markdown(card: Card) -> str:
     return "\n".join(
         f"## {title}\n\n{markdown_table(rows)}" for title, rows in _sections(card).items() if rows
     )
-
-
-def rich_table(title: str, rows: Sequence[Mapping[str, str]], caption: str | None = None) -> Table:
-    """Rows of the same headings; numbers stand to the right. Nothing in a cell is markup."""
-    shown = Table(title=title, caption=caption, box=SIMPLE_HEAD, collapse_padding=True)
-    for heading in rows[0] if rows else ():
-        cells = [row[heading].lstrip("–") for row in rows]
-        numbers = all(not cell or cell[0].isdigit() for cell in cells)
-        shown.add_column(
-            heading, justify="right" if numbers else "left", no_wrap=numbers, overflow="fold"
-        )
-    for row in rows:
-        shown.add_row(*map(Text, row.values()))
-    return shown
-
-
-def markdown_table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows of the same headings as a table in GitHub's Markdown, with the line end."""
-    if not rows:
-        return ""
-    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
-    return "".join(f"| {' | '.join(map(_escaped, line))} |\n" for line in lines)
-
-
-def _escaped(cell: str) -> str:
-    return " ".join(cell.split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
