@@ -12,7 +12,7 @@ def _argv(question: Question) -> list[str]:
         "environment.timeout=60",
         "model.cost_tracking=ignore_errors",
         f"model.model_kwargs.api_base={question.url}",
-        "model.model_kwargs.temperature=0.0",
+        "model.model_kwargs.temperature=0.7",
         "model.model_kwargs.max_tokens=1024",
     )
     return [
