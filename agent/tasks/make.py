@@ -137,9 +137,10 @@ def make_tasks(
                 break
     funnel.seconds = time.monotonic() - begun
     if not instances:
+        why = ", ".join(f"{count} × {end}" for end, count in funnel.outcomes.most_common())
         raise UsageError(
-            f"none of {funnel.tried} bugs makes a task",
-            "The tests may not reach the code; name them with --test-cmd.",
+            f"none of {funnel.tried} bugs makes a task ({why or 'no test reaches the code'})",
+            "Try more --candidates, or name other tests with --test-cmd.",
         )
     return instances, funnel
 
