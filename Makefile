@@ -6,23 +6,33 @@ BIN := .venv/bin
 # pytest keeps its rewritten plugins as bytecode; without it each of many runs rewrites them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test lint image bench clean
+.PHONY: demo test test-slow lint image bench clean
 
 demo: .venv/done .venv-demo/done
 	$(BIN)/agent models pull
 	$(BIN)/python examples/demo.py --sandbox $(SANDBOX) --env $(CURDIR)/.venv-demo
 
-# Without a Docker engine the container tests are left out, unless REQUIRE_DOCKER is set.
+# The default tests, then those that take long or run a real model. Without a Docker engine the
+# container tests are left out, unless REQUIRE_DOCKER is set.
+test: MARKED := not slow and not model
 test: .venv/done lint
+	$(run-tests)
+
+test-slow: MARKED := (slow or model)
+test-slow: .venv/done
+	$(run-tests)
+
+define run-tests
 	@if docker info >/dev/null 2>&1; then \
 	    docker image inspect apprentice-sandbox >/dev/null 2>&1 || $(MAKE) image; \
-	    $(BIN)/python -m pytest $(PYTEST_ARGS); \
+	    $(BIN)/python -m pytest -m "$(MARKED)" $(PYTEST_ARGS); \
 	elif [ -n "$(REQUIRE_DOCKER)" ]; then \
 	    echo "no Docker engine answers" >&2; exit 1; \
 	else \
 	    echo "No Docker engine answers: the container tests are left out."; \
-	    $(BIN)/python -m pytest -m "not docker" $(PYTEST_ARGS); \
+	    $(BIN)/python -m pytest -m "$(MARKED) and not docker" $(PYTEST_ARGS); \
 	fi
+endef
 
 lint: .venv/done
 	$(BIN)/ruff check .

@@ -19,6 +19,8 @@ from tests.agent import shop
 from tests.agent.shop import BAD, GOOD, PLAN, agent, script
 from tests.tasks.samples import TARGET, shop_task
 
+pytestmark = pytest.mark.slow
+
 GREEDY = [PLAN, GOOD]
 
 

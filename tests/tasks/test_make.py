@@ -15,6 +15,8 @@ from tests.agent.shop import agent
 from tests.tasks.samples import MODULE, NEEDS, SUMS, TESTS
 from tools.sandbox.base import File
 
+pytestmark = pytest.mark.slow
+
 FIXED = ["--sandbox", "bubblewrap", *(word for need in NEEDS for word in ("--package", need))]
 
 

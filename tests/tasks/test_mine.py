@@ -3,9 +3,13 @@
 import json
 import subprocess
 
+import pytest
+
 from agent.tasks.instance import read_instances
 from tests.agent.shop import agent
 from tests.tasks.samples import MODULE, NEEDS, TESTS
+
+pytestmark = pytest.mark.slow
 
 NEW_TEST = '\n\ndef test_initials_of_blanks():\n    assert initials(" a  b ") == "AB"\n'
 BROKEN = MODULE.replace(" if word)", ")")
