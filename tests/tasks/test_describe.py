@@ -91,6 +91,7 @@ def test_what_a_leak_is(text, line, leaked):
         ("<a.B object at 0x7f0011aabb>", "<a.B>"),
         ("id 0x7f0011aabb", "id 0x…"),
         ("mask 0xff", "mask 0xff"),
+        ("'<voluptuous....7f8510ec3410>'", "'<voluptuous…>'"),
         ("'/tmp/pytest-of-u/test_x0/f.txt'", "'/tmp/…'"),
         ("in /workspace/pkg/a.py", "in pkg/a.py"),
         ("from '/usr/lib/python3.11/json/x.py'", "from 'json/x.py'"),

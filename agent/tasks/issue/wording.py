@@ -14,6 +14,7 @@ EQUAL = frozenset({"==", "is", "about"})
 _NOISE: tuple[tuple[str, str], ...] = (
     (r" (?:object )?at 0x[0-9a-fA-F]+", ""),
     (r"\b0x[0-9a-fA-F]{6,}", "0x…"),
+    (r"\.{3,}[0-9a-f]{6,}>", "…>"),
     (r"(?:/private)?(/var/folders|/tmp)/[^\s'\"`,;:)\]>]+", r"\1/…"),
     (r"(?<![\w.])/workspace/", ""),
     (r"(?<![\w.])/[^\s'\"]*/(?:site-packages|dist-packages|lib/python3\.\d+)/", ""),
