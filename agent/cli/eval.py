@@ -163,12 +163,11 @@ def _report(
     from rich.console import Console
 
     from agent.evaluate.plots import draw, in_terminal
-    from agent.evaluate.records import SAMPLES, export_predictions
+    from agent.evaluate.records import export_predictions
     from agent.evaluate.report import details, markdown, table
-    from agent.evaluate.sample import Prediction
     from agent.tasks.instance import write_text
 
-    export_predictions(folder.path, summary.model, folder.rows(SAMPLES, Prediction))
+    export_predictions(folder.path, summary.model, folder.samples.rows())
     write_text(
         folder.path / "summary.json", summary.model_dump_json(indent=2, by_alias=True) + "\n"
     )

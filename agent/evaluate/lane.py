@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.evaluate.processes import START_SECONDS, Worker, WorkerDied
-from agent.evaluate.records import SAMPLES, Folder
+from agent.evaluate.records import Folder
 from agent.evaluate.results import Failure, Result
 from agent.evaluate.sample import Prediction
 from agent.evaluate.score import Score
@@ -63,7 +63,7 @@ class Lane:
                 prediction = self.predict(item)
                 overhead = clock() - prediction.seconds
                 if prediction.status in KEPT:
-                    self.folder.append(SAMPLES, prediction)
+                    self.folder.samples.append(prediction)
             clock = timed()
             score = self.score(item, prediction)
             overhead += clock() - score.test_seconds

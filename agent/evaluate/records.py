@@ -5,12 +5,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,10 +18,10 @@ from agent.evaluate.results import Result
 from agent.evaluate.sample import Prediction
 from agent.status import EnvironmentFailure, Status, UsageError
 from agent.tasks.instance import BadRow, Instance, Variant, write_text
+from agent.tasks.journal import Journal
 
 SAMPLES, RESULTS = "samples.jsonl", "results.jsonl"
 NO_PREDICTION = "no prediction"
-Row = TypeVar("Row", bound=BaseModel)
 
 
 class Plan(BaseModel):
@@ -47,7 +46,8 @@ class Folder:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.path = path
         self.plan = plan
-        self.lock = threading.Lock()
+        self.samples = Journal(path / SAMPLES, Prediction)
+        self.scores = Journal(path / RESULTS, Result)
 
     @contextmanager
     def open(self) -> Iterator[None]:
@@ -80,41 +80,9 @@ class Folder:
             return
         write_text(note, text)
 
-    def rows(self, name: str, kind: type[Row]) -> list[Row]:
-        """The rows of a file; one that a killed run left unfinished is passed over."""
-        try:
-            lines = (self.path / name).read_text(encoding="utf-8").split("\n")
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in filter(None, lines):
-            try:
-                found.append(kind.model_validate(json.loads(line)))
-            except ValueError:
-                continue
-        return found
-
-    def append(self, name: str, row: BaseModel) -> None:
-        """Add a row, in ASCII: a patch may hold what is no text. Raises EnvironmentFailure."""
-        line = json.dumps(row.model_dump(mode="json"))
-        try:
-            with self.lock, (self.path / name).open("a+b") as file:
-                if file.tell() and not _ends_a_line(self.path / name):
-                    file.write(b"\n")
-                file.write(line.encode() + b"\n")
-                file.flush()
-        except OSError as error:
-            raise EnvironmentFailure(f"{self.path / name}: {error.strerror}") from error
-
     def results(self) -> dict[tuple[str, int], Result]:
         """What is scored, and the latest reason of what could not be."""
-        return {(row.instance_id, row.sample): row for row in self.rows(RESULTS, Result)}
-
-
-def _ends_a_line(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        return file.read(1) == b"\n"
+        return {(row.instance_id, row.sample): row for row in self.scores.rows()}
 
 
 @dataclass(frozen=True)

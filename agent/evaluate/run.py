@@ -10,7 +10,7 @@ from contextlib import ExitStack, closing
 
 from agent.evaluate.lane import Item, Lane
 from agent.evaluate.processes import POLL_SECONDS, STOP_SECONDS
-from agent.evaluate.records import RESULTS, SAMPLES, Folder
+from agent.evaluate.records import Folder
 from agent.evaluate.results import Result
 from agent.evaluate.sample import Prediction
 from agent.tasks.instance import Instance
@@ -35,7 +35,7 @@ def evaluate(
     """
     done = {k: row for k, row in folder.results().items() if row.resolved is not None}
     made = dict(given or {})
-    made |= {(row.instance_id, row.sample): row for row in folder.rows(SAMPLES, Prediction)}
+    made |= {(row.instance_id, row.sample): row for row in folder.samples.rows()}
     items = [Item(i, sample) for sample in range(folder.plan.samples) for i in instances]
     todo = [item for item in items if item.key not in done]
     for item in items:
@@ -103,7 +103,7 @@ def _work(lane: Lane, waiting: _Waiting, ended: _Ended, stopping: threading.Even
             result = lane.result(item)
             if stopping.is_set():
                 return
-            lane.folder.append(RESULTS, result)
+            lane.folder.scores.append(result)
             ended.put(result)
         ended.put(None)
     except BaseException as error:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -16,17 +15,16 @@ from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from agent.config import Settings
 from agent.repository import Capture
-from agent.status import EnvironmentFailure, UsageError
+from agent.status import UsageError
 from agent.tasks.baseline import Baseline, take_baseline
 from agent.tasks.build import build, is_plain
 from agent.tasks.candidates import candidates, covering_tests
 from agent.tasks.environment import declared, pinned, with_environment
 from agent.tasks.instance import EnvironmentSetup, Instance
 from agent.tasks.issue.describe import normalised
+from agent.tasks.journal import Journal
 from agent.tasks.mutate import Mutation
 from agent.tasks.recipe import Recipe
 from agent.tasks.sources import Source, fetch
@@ -115,7 +113,7 @@ def make_tasks(
     )
     instances: list[Instance] = []
     behaviours: set[str] = set()
-    with Trials(kept, ready) as trials, closing(trials.run(planned, jobs)) as tried:
+    with closing(Trials(kept, ready).run(planned, jobs)) as tried:
         for mutation, trial in tried:
             outcome = trial.outcome
             if outcome is Outcome.KEPT:
@@ -184,9 +182,8 @@ class Trials:
         self.ready = ready
         self.workspace = limited(ready.workspace, ready.baseline)
         self.files = {file.path: file for file in ready.source.files}
-        self.path = folder / f"{self._key()}.jsonl"
-        self.done = self._read()
-        self.lock = threading.Lock()
+        self.journal = Journal(folder / f"{self._key()}.jsonl", Trial)
+        self.done = {trial.mutation: trial for trial in self.journal.rows()}
 
     def _key(self) -> str:
         ready = self.ready
@@ -194,32 +191,6 @@ class Trials:
         parts = [RULES, ready.source.repo, ready.source.commit, ready.setup.model_dump_json()]
         parts += [str(limit), *self.workspace.shown_command, *ready.baseline.stable]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-    def _read(self) -> Mapping[str, Trial]:
-        try:
-            lines = self.path.read_text(encoding="utf-8").split("\n")
-        except FileNotFoundError:
-            return {}
-        found = {}
-        for line in lines:
-            try:
-                trial = Trial.model_validate_json(line)
-            except ValidationError:
-                continue  # the line that was being written when the process was killed
-            found[trial.mutation] = trial
-        return found
-
-    def __enter__(self) -> Trials:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.log = self.path.open("a", encoding="utf-8")
-            self.log.write("\n")  # ends a line that a killed process left unfinished
-        except OSError as error:
-            raise EnvironmentFailure(f"{self.path} cannot be written: {error.strerror}") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.log.close()
 
     def run(
         self, planned: Iterator[Mutation], jobs: int
@@ -248,9 +219,7 @@ class Trials:
         file = dataclasses.replace(original, data=mutation.apply(original.data))
         covering = covering_tests(self.ready.baseline.run, mutation)
         trial = try_bug(self.workspace, self.ready.baseline, mutation.id, file, covering)
-        with self.lock:
-            self.log.write(trial.model_dump_json() + "\n")
-            self.log.flush()
+        self.journal.append(trial)
         return trial
 
 

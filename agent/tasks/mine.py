@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from agent.config import Settings
 from agent.repository import Capture
-from agent.status import EnvironmentFailure, UsageError
+from agent.status import UsageError
 from agent.tasks.baseline import seeded
 from agent.tasks.environment import declared, pinned, with_environment
 from agent.tasks.history import Candidate, candidates, statement
 from agent.tasks.instance import EnvironmentSetup, Instance, project_of
+from agent.tasks.journal import Journal
 from agent.tasks.problems import told
 from agent.tasks.sources import fetch, repository
 from agent.tasks.tree import ROOT, patched
@@ -59,14 +59,14 @@ def mine_tasks(
     found: list[Instance] = []
     problems: list[dict[str, str]] = []
     key = hashlib.sha256(json.dumps([repo, packages, test_command]).encode()).hexdigest()[:16]
-    path = kept / f"mine-{key}.jsonl"
-    done = {tried.commit: tried for tried in _read(path)}
+    journal = Journal(kept / f"mine-{key}.jsonl", Tried)
+    done = {tried.commit: tried for tried in journal.rows()}
     with repository(repo) as git:
         for candidate in candidates(git, commits, any_commit):
             tried = done.get(candidate.commit)
             if tried is None:
                 tried = _try(repo, candidate, settings, issues, packages, test_command)
-                _append(path, tried)
+                journal.append(tried)
             if tried.task is not None:
                 found.append(tried.task)
             else:
@@ -93,25 +93,6 @@ def _try(
     except Exception as error:
         return Tried(commit=candidate.commit, problem=told(error))
     return Tried(commit=candidate.commit, task=task)
-
-
-def _read(path: Path) -> Iterator[Tried]:
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except FileNotFoundError:
-        return
-    for line in lines:
-        with suppress(ValidationError):  # a line that was being written when we were killed
-            yield Tried.model_validate_json(line)
-
-
-def _append(path: Path, tried: Tried) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as log:
-            log.write("\n" + tried.model_dump_json(by_alias=True) + "\n")
-    except OSError as error:
-        raise EnvironmentFailure(f"{path} cannot be written: {error.strerror}") from error
 
 
 def validated(

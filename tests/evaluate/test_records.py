@@ -87,11 +87,11 @@ def test_rows_survive_what_patches_may_hold_and_a_cut(tmp_path):
         Prediction(instance_id=n, sample=0, patch=ODD, status=Status.VERIFIED) for n in ("a", "b")
     ]
     with held.open():
-        held.append(SAMPLES, rows[0])
+        held.samples.append(rows[0])
         path = held.path / SAMPLES
         path.write_bytes(path.read_bytes() + path.read_bytes()[:30])
-        held.append(SAMPLES, rows[1])
-        assert held.rows(SAMPLES, Prediction) == rows
+        held.samples.append(rows[1])
+        assert held.samples.rows() == rows
     (written,) = export_predictions(held.path, "m", rows)
     patches = [json.loads(row)["model_patch"] for row in written.read_text().splitlines()]
     assert patches == [ODD, ODD]

@@ -207,5 +207,5 @@ def test_trials_of_another_commit_are_not_reused(git_repo, tmp_path):
     for module in (MODULE, MODULE + "\nx = 1\n"):
         root = git_repo({"sums.py": module, "test_sums.py": TESTS})
         ready = prepare(Recipe(repo=str(root), packages=NEEDS), settings, lambda _: None)
-        paths.add(Trials(tmp_path, ready).path)
+        paths.add(Trials(tmp_path, ready).journal.path)
     assert len(paths) == 2
