@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.evaluate.processes import START_SECONDS, Worker, WorkerDied
 from agent.evaluate.records import Folder
-from agent.evaluate.results import Failure, Result
+from agent.evaluate.results import Failure, Result, Run
 from agent.evaluate.sample import Prediction
 from agent.evaluate.score import Score
 from agent.status import Status
@@ -145,7 +145,7 @@ class Lane:
         )
         if prediction is None:
             return result
-        took = prediction.model_dump(exclude={"patch", "message", "spent", "status"})
+        took = prediction.model_dump(include=set(Run.model_fields))
         return result.model_copy(update={**took, "status": prediction.status.value})
 
 

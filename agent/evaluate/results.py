@@ -24,7 +24,24 @@ class Failure(StrEnum):
     CRASHED = "crashed"
 
 
-class Result(BaseModel):
+class Run(BaseModel):
+    """A run of the agent on a task: which sample, where it is recorded, what it took."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instance_id: str
+    sample: int
+    trajectory: str = ""
+    attempts: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+    test_seconds: float = 0.0
+
+
+class Result(Run):
     """One sample of one task, scored. Seconds are wall time; `resolved` is None if unscored.
 
     `claimed`: the agent itself called its patch verified. `score_test_seconds`: the tests of the
@@ -32,10 +49,6 @@ class Result(BaseModel):
     0 for given predictions.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    instance_id: str
-    sample: int
     model: str
     variant: Variant
     repo: str
@@ -45,13 +58,5 @@ class Result(BaseModel):
     failure: Failure
     reason: str = ""
     status: str = ""
-    trajectory: str = ""
-    attempts: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    seconds: float = 0.0
-    model_seconds: float = 0.0
-    test_seconds: float = 0.0
     score_test_seconds: float = 0.0
     overhead_seconds: float = 0.0

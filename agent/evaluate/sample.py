@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
 from agent.config import Settings
+from agent.evaluate.results import Run
 from agent.evaluate.score import environment_of
 from agent.solve import solve
 from agent.status import Status
@@ -19,28 +18,16 @@ from policies.experience.store import Store
 SEEDS_A_SAMPLE = 1000
 
 
-class Prediction(BaseModel):
-    """What the agent made of a task: its patch ('' for none), how the run ended, what it took.
+class Prediction(Run):
+    """What the agent made of a task: its patch ('' for none), and how the run ended.
 
     `spent` names what ran out, if something did.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    instance_id: str
-    sample: int
     patch: str
     status: Status
     message: str = ""
-    trajectory: str = ""
     spent: str = ""
-    attempts: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    seconds: float = 0.0
-    model_seconds: float = 0.0
-    test_seconds: float = 0.0
 
 
 def predict(
