@@ -103,13 +103,14 @@ def judge(session: Session, verifier: Verifier, diff: str, budget: Budget, attem
     """Have a patch verified, and record the verdict."""
     verdict = verifier.judge(diff)
     if verdict.run is not None:
-        budget.test_seconds += verdict.run.seconds
+        budget.test_seconds += verdict.test_seconds
         session.record_tests("verification", verdict.run, attempt=attempt, phase="verify")
     session.emit(
         Judged(
             verified=verdict.verified,
             reasons=verdict.reasons,
             findings=verdict.findings,
+            suspicions=verdict.suspicions,
             rewards=dict(verdict.rewards),
             fixed=verdict.fixed,
             broken=verdict.broken,

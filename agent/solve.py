@@ -133,7 +133,7 @@ class _Run:
                 )
             )
             self.before = self.test_baseline(sandbox)
-            self.protect(test_files(self.before))
+            self.protect(test_files(self.before.outcomes))
             self.targets = self.choose_targets(self.before)
             if not self.targets and self.task.targets:
                 return self.outcome(Status.NOTHING_TO_DO, "the tests that you named pass already")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,16 @@ class Workspace:
         """The same workspace with one more (or another) file."""
         kept = tuple(f for f in self.files if f.path != file.path)
         return dataclasses.replace(self, files=(*kept, file))
+
+    def patched(self, files: Mapping[str, bytes | None], modes: Mapping[str, str]) -> Workspace:
+        """The same workspace with other bytes (None removes) and git modes in these files."""
+        held = {file.path: file for file in self.files}
+        for path, data in files.items():
+            old = held.pop(path, None)
+            mode = modes.get(path, old.mode if old else "100644")
+            if data is not None:
+                held[path] = File(path, data, "100755" if mode == "100755" else "100644")
+        return dataclasses.replace(self, files=tuple(held.values()))
 
     def test(
         self,
@@ -107,9 +117,22 @@ def make_workspace(
         root=str(capture.root),
         environment=_environment(capture, settings.environment),
         image=image,
+        hide=(*Spec.hide, *_own_modules(contents)),
         limits=Limits(wall_seconds=settings.test_timeout),
     )
     return Workspace(capture.files, settings.sandbox, spec, command, settings.test_timeout)
+
+
+def _own_modules(paths: Iterable[str]) -> tuple[str, ...]:
+    """The top-level modules of the repository: an installed copy of one may hold the fix."""
+    found = set()
+    for path in paths:
+        parts = path.removeprefix("src/").split("/")
+        if len(parts) == 2 and parts[1] == "__init__.py":
+            found.add(parts[0])
+        elif len(parts) == 1 and path.endswith(".py"):
+            found.add(parts[0].removesuffix(".py"))
+    return tuple(sorted(found))
 
 
 def check_sandbox(settings: Settings) -> None:

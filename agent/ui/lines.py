@@ -26,7 +26,8 @@ def line(event: Event | Progress) -> str:
     match event:
         case TaskStarted():
             dirty = " with uncommitted work" if event.dirty else ""
-            return f"task      {printable(event.repository)} @ {event.base_commit[:10]}{dirty}"
+            place = printable(f"{event.repository} @ {event.base_commit[:10]}")
+            return f"task      {place}{dirty}"
         case Prepared():
             command = printable(" ".join(event.test_command))
             return f"sandbox   {event.sandbox}, {event.files} files, tests: {command}"

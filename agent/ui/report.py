@@ -42,6 +42,8 @@ def summarise(console: Console, outcome: Outcome, *, shown_diff: bool) -> None:
         console.print(Text(f"  applied  {printable(outcome.applied.target)}: {files}"))
     elif outcome.status is Status.UNVERIFIED:
         console.print(Text("  applied  nowhere; --apply-unverified applies it all the same"))
+    for suspicion in verdict.suspicions if verdict else ():
+        console.print(Text(f"  look at  {printable(suspicion)}"))
     if budget is not None and budget.usage.prompt:
         usage = budget.usage
         console.print(
@@ -78,6 +80,7 @@ def as_json(outcome: Outcome) -> dict[str, Any]:
             "verified": verdict.verified,
             "reasons": list(verdict.reasons),
             "findings": list(verdict.findings),
+            "suspicions": list(verdict.suspicions),
             "fixed": list(verdict.fixed),
             "broken": list(verdict.broken),
             "rewards": dict(verdict.rewards),

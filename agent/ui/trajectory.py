@@ -204,6 +204,7 @@ def _judged(event: Judged, caps: Caps | None) -> Text:
     )
     _names(text, "because", event.reasons, caps, "")
     _names(text, "findings", event.findings, caps, "red")
+    _names(text, "suspicions", event.suspicions, caps, "yellow")
     _names(text, "fixed", event.fixed, caps, "green")
     _names(text, "broken", event.broken, caps, "red")
     rewards = [

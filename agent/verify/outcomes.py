@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tools.testing.results import COLLECTION, FAILING, SESSION, TestRun
 
 PSEUDO = (COLLECTION, SESSION)
@@ -54,19 +56,19 @@ def lacks_module(run: TestRun, test: str) -> bool:
     return test.endswith(COLLECTION) and any(m in message for m in run.missing_modules)
 
 
-def test_files(run: TestRun) -> tuple[str, ...]:
-    """The files that hold the tests of a run; sources that are tested by doctest are none."""
+def test_files(tests: Iterable[str]) -> tuple[str, ...]:
+    """The files that hold tests; sources that are tested by doctest are none."""
     files = {
         test.split("::", 1)[0].removesuffix(COLLECTION)
-        for test in run.outcomes
+        for test in tests
         if "::" in test and not _is_doctest(test)
     }
     return tuple(sorted(files))
 
 
-def doctest_files(run: TestRun) -> frozenset[str]:
-    """The sources whose docstrings are tests of a run."""
-    return frozenset(test.split("::", 1)[0] for test in run.outcomes if _is_doctest(test))
+def doctest_files(tests: Iterable[str]) -> frozenset[str]:
+    """The sources whose docstrings are tests."""
+    return frozenset(test.split("::", 1)[0] for test in tests if _is_doctest(test))
 
 
 def _is_doctest(test: str) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from agent.verify.protected import is_protected
+from agent.verify.protected import is_git_folder, is_protected
 
 MAX_PATCH_BYTES = 512 * 1024
 MAX_PATCH_FILES = 50
@@ -15,13 +16,18 @@ NOTHING = "/dev/null"
 _GIT = "diff --git "
 _HUNK = re.compile(r"@@ -[0-9]+(?:,([0-9]+))? \+[0-9]+(?:,([0-9]+))? @@")
 _MOVES = ("rename ", "copy ")
+_MODE = re.compile(r"(?:(?:new|deleted) file mode|(?:old|new) mode|index \S+)\s+(\S+)")
+_FILE_MODES = ("100644", "100755")
+_COMPILED = (".pyc", ".pyo", ".so", ".pyd", ".dll", ".dylib", ".egg", ".whl")
+_HIDDEN = frozenset({"Cc", "Cf"})
 
 
 @dataclass(frozen=True)
 class FilePatch:
     """The part of a diff about one file: the raw text and what it does.
 
-    `problem` says how its lines contradict each other about which file it is.
+    `mode` is the one that it sets, or the one that it names of what is no plain file; `problem`
+    says how its lines contradict each other about which file it is.
     """
 
     path: str
@@ -150,12 +156,11 @@ def _part(lines: list[str]) -> FilePatch:
     for line in lines[1:]:
         if _HUNK.match(line):
             break
-        if line.startswith("new file mode "):
-            added, mode = True, line.split()[-1]
-        elif line.startswith("deleted file mode "):
-            removed = True
-        elif line.startswith("new mode "):
-            mode = line.split()[-1]
+        added = added or line.startswith("new file mode ")
+        removed = removed or line.startswith("deleted file mode ")
+        if found := _MODE.match(line):
+            sets = line.startswith("new ") or found[1] not in _FILE_MODES
+            mode = found[1] if sets and mode in (None, *_FILE_MODES) else mode
         elif line.startswith(("--- ", "+++ ", *_MOVES)):
             names.append(line)
     problem = ""
@@ -221,10 +226,14 @@ def _unsafe(part: FilePatch) -> str:
     path = PurePosixPath(part.path)
     if path.is_absolute() or ".." in path.parts or "\0" in part.path or str(path) != part.path:
         return f"a path leaves the repository: {part.path!r}"
-    if any(piece.lower() == ".git" for piece in path.parts):
-        return f"touches git's own files: {part.path!r}"
+    if any(is_git_folder(piece) for piece in re.split(r"[/\\]", part.path)):
+        return f"touches git's own files: {part.path!a}"
+    if "\\" in part.path or any(unicodedata.category(c) in _HIDDEN for c in part.path):
+        return f"a path has characters that deceive: {part.path!a}"
     if any(row.startswith("+") and "[REDACTED:" in row for row in _lines(part.text)):
         return f"writes a redaction mark into {part.path!r}: the line it replaces held a secret"
-    if part.mode is not None and part.mode not in ("100644", "100755"):
-        return f"makes a link or a special file: {part.path!r} (mode {part.mode})"
+    if part.mode not in (None, *_FILE_MODES):
+        return f"makes or changes a link or a special file: {part.path!r} (mode {part.mode})"
+    if not part.removed and part.path.lower().endswith(_COMPILED):
+        return f"brings compiled code: {part.path!r}"
     return ""

@@ -2,38 +2,74 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-_FOLDERS = (
-    "tests", "test", "testing", "__tests__", "spec", ".git", ".github", "*.dist-info",
-    "*.egg-info", "__pycache__",
+_TESTS = ("tests", "test", "testing", "__tests__", "spec", "__snapshots__", "__mocks__")
+_SERVICES = (
+    ".github", ".gitlab", ".circleci", ".buildkite", ".forgejo", ".gitea", ".woodpecker",
+    ".devcontainer", ".vscode",
 )  # fmt: skip
+_HOOKS = (".husky", ".githooks", ".git-hooks", "githooks", "git-hooks", ".hooks")
+_INSTALLED = (
+    "*.dist-info", "*.egg-info", "__pycache__", "site-packages", "dist-packages", ".venv",
+    ".tox", ".nox", ".pytest_cache", "node_modules", ".cargo",
+)  # fmt: skip
+_FOLDERS = (*_TESTS, ".git", *_SERVICES, *_HOOKS, *_INSTALLED)
 _NAMES = (
-    "test_*.py", "*_test.py", "*_test.go", "*.test.*", "*.spec.*", "conftest.py",
-    "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini", "setup.cfg",
-    "pyproject.toml", "noxfile.py",
-    "apprentice.toml", ".coveragerc", "sitecustomize.py", "usercustomize.py", "*.pth",
-    ".gitattributes", ".gitmodules", ".pre-commit-config.yaml", "package.json", "Makefile",
-    "Cargo.toml", "go.mod",
+    "test_*.py", "*_test.py", "tests.py", "*_test.go", "*.test.*", "*.spec.*", "*.snap",
+    "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini",
+    "tox.toml", "setup.cfg", "pyproject.toml", "noxfile.py", "hatch.toml", "apprentice.toml",
+    ".coveragerc", "coverage.toml", "*.pth", "*._pth", "*.egg-link", "entry_points.txt",
+    "pyvenv.cfg", ".pdbrc",
+    ".gitattributes", ".gitmodules", ".pre-commit-config.yaml", "lefthook.yml",
+    ".gitlab-ci.yml", ".travis.yml", "azure-pipelines.yml", "appveyor.yml", "jenkinsfile",
+    "package.json", ".npmrc", "jest.config.*", "vitest.config.*", ".mocharc*",
+    "makefile", "gnumakefile", "*.mk", "cargo.toml", "build.rs", "go.mod", "go.work",
+    "*.lock", "package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "go.sum", "pipfile",
+    ".python-version", ".tool-versions", ".envrc",
 )  # fmt: skip
 _MODULES = frozenset(
     {"pytest", "_pytest", "pluggy", "iniconfig", "unittest", "sitecustomize", "usercustomize"}
 )
-_IMPORTED_FROM = ("src", "lib")
+_IMPORTED_FROM = ("src", "lib", "python")
+_UNSEEN = frozenset({"Cf", "Mn"})
 
 
 def is_protected(path: str, extra: Sequence[str] = ()) -> bool:
-    """True when `path` (relative, POSIX) holds tests or decides how they run."""
-    pure = PurePosixPath(path)
-    if any(fnmatchcase(part, folder) for part in pure.parts[:-1] for folder in _FOLDERS):
+    """True when `path` (relative, POSIX) holds tests or decides how they run.
+
+    Names count in all the spellings that some file system takes for the same.
+    """
+    parts = [plain(part) for part in PurePosixPath(path).parts]
+    if not parts:
+        return False
+    if any(fnmatchcase(part, folder) for part in parts[:-1] for folder in _FOLDERS):
         return True
-    if _is_runner(pure.parts):
+    if _is_runner(parts):
         return True
-    if any(fnmatchcase(pure.name, pattern) for pattern in _NAMES):
+    if any(fnmatchcase(parts[-1], pattern) for pattern in _NAMES):
         return True
     return any(path == pattern or fnmatchcase(path, pattern) for pattern in extra)
+
+
+def plain(part: str) -> str:
+    """A name as the most lenient file system reads it.
+
+    Case, compatibility forms and characters that are not seen do not count (as on HFS+), nor do
+    dots and spaces at the end and what follows a colon (as on NTFS).
+    """
+    seen = "".join(c for c in part if unicodedata.category(c) not in _UNSEEN)
+    folded = unicodedata.normalize("NFKC", seen).casefold()
+    return folded.partition(":")[0].strip().rstrip(". ") or folded
+
+
+def is_git_folder(part: str) -> bool:
+    """Whether a name is `.git` on some file system, its short form on NTFS included."""
+    return plain(part) == ".git" or re.fullmatch(r"\.?git~[0-9]+", plain(part)) is not None
 
 
 def _is_runner(parts: Sequence[str]) -> bool:

@@ -6,12 +6,23 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent.verify.audit import Tested, lies, passes_anyway
+from agent.verify.held_out import judge
 from agent.verify.outcomes import broken as broken_tests
-from agent.verify.outcomes import doctest_files, is_green, is_pseudo, newly_failing, passed
+from agent.verify.outcomes import (
+    doctest_files,
+    is_green,
+    is_pseudo,
+    newly_failing,
+    passed,
+    test_files,
+)
 from agent.verify.patch import Split, split
+from agent.verify.protected import is_protected
 from agent.verify.tamper import findings as tamper_findings
+from agent.verify.tamper import hard_coded, suspicions
 from agent.workspace import Workspace, timed
-from tools.sandbox.base import PatchError, PathError, Sandbox
+from tools.sandbox.base import File, PatchError, PathError, Sandbox
 from tools.testing.results import TestRun
 
 
@@ -21,13 +32,15 @@ class Verdict:
 
     `after` holds outcomes by test id; `files` the new bytes of each changed file (None when it
     is removed) and `modes` their git modes where the patch sets them, for applying; `rewards`
-    named components, None where one could not be scored.
+    named components, None where one could not be scored. `findings` are attempts on the judge;
+    `suspicions` are what an honest patch may have as well, and decide nothing.
     """
 
     verified: bool
     diff: str
     reasons: tuple[str, ...] = ()
     findings: tuple[str, ...] = ()
+    suspicions: tuple[str, ...] = ()
     fixed: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
     after: Mapping[str, str] = field(default_factory=dict)
@@ -35,6 +48,7 @@ class Verdict:
     modes: Mapping[str, str] = field(default_factory=dict)
     rewards: Mapping[str, float | None] = field(default_factory=dict)
     run: TestRun | None = None
+    test_seconds: float = 0.0
     seconds: float = 0.0
 
     @property
@@ -48,20 +62,29 @@ class Verifier:
     """Judges candidates of one task.
 
     `baseline` is the test run before any change: its ids are the ids that must come back, and
-    `targets` (a part of its failing ids) must pass.
+    `targets` (a part of its failing ids) must pass. `held_out` are test files that no policy has
+    seen, which must pass as well.
     """
 
     workspace: Workspace
     baseline: TestRun
     targets: tuple[str, ...]
     protected: Sequence[str] = ()
+    held_out: tuple[File, ...] = ()
 
     def judge(self, diff: str) -> Verdict:
         """Verify a diff. Raises SandboxError when the sandbox itself fails."""
         clock = timed()
+        runs: list[TestRun] = []
+
+        def test(sandbox: Sandbox, only: tuple[str, ...] = ()) -> TestRun:
+            runs.append(self.workspace.test(sandbox, only))
+            return runs[-1]
+
         parts = split(diff, self.protected)
         if parts.findings or not parts.allowed:
-            reasons = parts.findings or ("the patch changes no source file",)
+            left_out = f" (left out: {', '.join(parts.dropped[:3])})" if parts.dropped else ""
+            reasons = parts.findings or (f"the patch changes no source file{left_out}",)
             return self._rejected(parts.diff, reasons, parts.findings, clock())
         with self.workspace.fresh() as sandbox:
             before = {part.path: _read(sandbox, part.path) for part in parts.allowed}
@@ -71,28 +94,70 @@ class Verifier:
                 reason = f"the patch does not apply: {error}"
                 return self._rejected(parts.diff, (reason,), (), clock())
             files = {part.path: _read(sandbox, part.path) for part in parts.allowed}
-            doctested = doctest_files(self.baseline)
-            found = tamper_findings(_present(before), _present(files), doctested)
-            run = self.workspace.test(sandbox)
-        return self._verdict(parts, run, tuple(found), files, clock())
-
-    def _verdict(
-        self,
-        parts: Split,
-        run: TestRun,
-        found: tuple[str, ...],
-        files: Mapping[str, bytes | None],
-        seconds: float,
-    ) -> Verdict:
+            run = test(sandbox)
+            rewritten = self._rewritten(sandbox)
+        old, new = _present(before), _present(files)
+        found = (*self._findings(old, new, run), *rewritten)
+        failures = self._failures(run)
+        if not found and not failures:
+            modes = {part.path: part.mode for part in parts.allowed if part.mode}
+            found, failures = self._audit(self.workspace.patched(files, modes), test, run)
         fixed = tuple(test for test in self.targets if is_green(run, test))
+        broken = broken_tests(self.baseline, run)
+        reasons = (*found, *failures)
+        return Verdict(
+            verified=not reasons,
+            diff=parts.diff,
+            reasons=reasons,
+            findings=found,
+            suspicions=tuple(suspicions(old, new)),
+            fixed=fixed,
+            broken=broken,
+            after=dict(run.outcomes),
+            files=files,
+            modes={part.path: part.mode for part in parts.allowed if part.mode},
+            rewards=_rewards(self, parts, fixed, broken, found, not reasons),
+            run=run,
+            test_seconds=sum(run.seconds for run in runs),
+            seconds=clock(),
+        )
+
+    def _findings(
+        self, old: Mapping[str, bytes], new: Mapping[str, bytes], run: TestRun
+    ) -> tuple[str, ...]:
+        """What the patch does to its judge, by its text and by what it replaced in the run."""
+        tests = {file.path: file.data for file in self.workspace.files if file.mode != "120000"}
+        return (
+            *tamper_findings(old, new, doctest_files(self.baseline.outcomes)),
+            *hard_coded(old, new, tests, self.targets),
+            *(done for done in run.patched if self._is_new(done)),
+        )
+
+    def _is_new(self, patched: str) -> bool:
+        """Whether a replacement is the patch's work: tests may put what they like in place."""
+        by = patched.rpartition(" by ")[2].rpartition(": ")[2]
+        return patched not in self.baseline.patched and not is_protected(by, self.protected)
+
+    def _rewritten(self, sandbox: Sandbox) -> tuple[str, ...]:
+        """Files of tests that the run has changed."""
+        held = {file.path: file.data for file in self.workspace.files if file.mode != "120000"}
+        return tuple(
+            f"the run rewrites {path}"
+            for path in test_files(self.baseline.outcomes)
+            if path in held and _read(sandbox, path) != held[path]
+        )
+
+    def _failures(self, run: TestRun) -> tuple[str, ...]:
+        """Why the run does not show a fix."""
+        unfixed = [test for test in self.targets if not is_green(run, test)]
         broken = broken_tests(self.baseline, run)
         new = newly_failing(self.baseline, run)
         gone = self.baseline.outcomes.keys() - run.outcomes.keys()
         missing = sorted(test for test in gone if not is_pseudo(test))
-        reasons = list(found)
+        reasons = []
         if not self.targets:
             reasons.append("no failing test shows the bug")
-        if unfixed := [i for i in self.targets if i not in fixed]:
+        if unfixed:
             reasons.append(f"{len(unfixed)} of {len(self.targets)} failing tests still fail")
         if broken:
             reasons.append(f"{len(broken)} passing tests no longer pass: {', '.join(broken[:3])}")
@@ -102,20 +167,19 @@ class Verifier:
             reasons.append(f"{len(missing)} tests did not run: {', '.join(missing[:3])}")
         if not run.complete:
             reasons.append("the test run did not finish")
-        return Verdict(
-            verified=not reasons,
-            diff=parts.diff,
-            reasons=tuple(reasons),
-            findings=found,
-            fixed=fixed,
-            broken=broken,
-            after=dict(run.outcomes),
-            files=files,
-            modes={part.path: part.mode for part in parts.allowed if part.mode},
-            rewards=_rewards(self, parts, fixed, broken, found, not reasons),
-            run=run,
-            seconds=seconds,
-        )
+        return tuple(reasons)
+
+    def _audit(
+        self, tree: Workspace, test: Tested, run: TestRun
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Findings and failures of a patch whose tests all pass."""
+
+        if lying := lies(self.workspace, tree, test, run, self.targets):
+            return (passes_anyway(lying),), ()
+        if self.held_out:
+            reason = judge(tree, self.held_out).reason
+            return (), (reason,) if reason else ()
+        return (), ()
 
     def _rejected(
         self, diff: str, reasons: tuple[str, ...], found: tuple[str, ...], seconds: float

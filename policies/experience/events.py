@@ -143,6 +143,7 @@ class Judged(_Event):
     verified: bool
     reasons: tuple[str, ...]
     findings: tuple[str, ...]
+    suspicions: tuple[str, ...] = ()
     rewards: dict[str, float | None]
     fixed: tuple[str, ...]
     broken: tuple[str, ...]

@@ -124,20 +124,6 @@ def test_a_failed_write_is_rolled_back_with_modes_and_folders(task, monkeypatch)
     assert [p.name for p in root.rglob(".apprentice-*")] == []
 
 
-def test_a_link_is_never_written_through(task, tmp_path):
-    root = task[0]
-    (root / "a.py").unlink()
-    (root / "a.py").symlink_to(tmp_path / "victim")
-    with pytest.raises(Conflict):
-        apply(task)
-    (root / "a.py").unlink()
-    (root / "a.py").write_text("a = 1\n")
-    (root / "new").symlink_to(tmp_path)
-    with pytest.raises(Conflict):
-        apply(task)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_ctrl_c_waits_until_the_patch_is_whole():
     seen = []
     with pytest.raises(KeyboardInterrupt), uninterrupted():

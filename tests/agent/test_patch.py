@@ -30,6 +30,24 @@ def test_new_tests_are_dropped_and_changed_ones_are_findings():
         (NEW.format(p="../x.py", m="100644"), "leaves the repository"),
         (NEW.format(p="/etc/passwd", m="100644"), "leaves the repository"),
         (NEW.format(p="sub/.GIT/config", m="100644"), "git's own files"),
+        (NEW.format(p=".git ./config", m="100644"), "git's own files"),
+        (NEW.format(p=".git../config", m="100644"), "git's own files"),
+        (NEW.format(p="GIT~1/config", m="100644"), "git's own files"),
+        (NEW.format(p=".git::$INDEX_ALLOCATION/config", m="100644"), "git's own files"),
+        (NEW.format(p=".g\u200cit/config", m="100644"), "git's own files"),
+        (NEW.format(p="\uff0egit/config", m="100644"), "git's own files"),
+        (NEW.format(p="a\\.git\\config", m="100644"), "git's own files"),
+        (NEW.format(p="a\\b.py", m="100644"), "characters that deceive"),
+        (NEW.format(p="a\x1b[2Kb.py", m="100644"), "characters that deceive"),
+        (NEW.format(p="a\u202eyp.b", m="100644"), "characters that deceive"),
+        (NEW.format(p="module", m="160000"), "link or a special file"),
+        (NEW.format(p="link", m=" +120000 x"), "link or a special file"),
+        (CHANGE.format(p="l").replace("--- ", "index ab..cd 120000\n--- ", 1), "a special file"),
+        (CHANGE.format(p="l").replace("--- ", "old mode 120000\n--- ", 1), "a special file"),
+        ("diff --git a/l b/l\ndeleted file mode 120000\n", "link or a special file"),
+        (NEW.format(p="a.pyc", m="100644"), "compiled code"),
+        (NEW.format(p="__pycache__/a.cpython-311.pyc", m="100644"), "compiled code"),
+        (NEW.format(p="src/a.cpython-311-x86_64-linux-gnu.so", m="100755"), "compiled code"),
         (NEW.format(p="link", m="120000"), "link or a special file"),
         ("".join(NEW.format(p=f"f{n}.py", m="100644") for n in range(51)), "51 files"),
         (NEW.format(p="big.py", m="100644") + "+" + "x" * 600_000 + "\n", "larger than"),
@@ -39,6 +57,15 @@ def test_unsafe_patches_are_findings(diff, word):
     parts = split(diff)
     assert parts.allowed == ()
     assert word in parts.findings[0]
+
+
+def test_the_mode_of_a_file_is_kept_where_the_patch_sets_it():
+    plain = CHANGE.format(p="a.py").replace("--- ", "index ab..cd 100644\n--- ", 1)
+    assert [part.mode for part in split(plain).allowed] == [None]
+    mode = "diff --git a/a.py b/a.py\nold mode 100644\nnew mode 100755\n"
+    assert [part.mode for part in split(mode).allowed] == ["100755"]
+    added = NEW.format(p="b.py", m="100755").replace("--- ", "index 00..cd\n--- ", 1)
+    assert [(part.mode, part.added) for part in split(added).allowed] == [("100755", True)]
 
 
 def test_quoted_paths_are_unquoted():
@@ -142,3 +169,32 @@ def test_what_runs_the_tests_is_protected(path):
     assert is_protected(path)
     assert not is_protected("app/pytest.py")
     assert not is_protected("docs/pytest")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["Conftest.py", "PyProject.toml", "Tests/a.py", "conftest.py.", "conftest.py ",
+     "\uff43onftest.py", "conf\u200dtest.py", "TESTS ./a.py", "conftest.py::$DATA"],
+)  # fmt: skip
+def test_other_spellings_are_protected_as_well(path):
+    assert is_protected(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [".gitlab-ci.yml", ".circleci/config.yml", ".husky/pre-commit", ".githooks/pre-push",
+     "x.egg-link", "a.egg-info/entry_points.txt", "poetry.lock", "uv.lock", "package-lock.json",
+     "GNUmakefile", "jest.config.js", "a/__snapshots__/b.ambr", "app/tests.py", "build.rs",
+     ".venv/lib/python3.11/site-packages/pytest.py", ".cargo/config.toml", "python/pytest.py"],
+)  # fmt: skip
+def test_what_builds_installs_and_starts_is_protected(path):
+    assert is_protected(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["src/lock.py", "src/specs.py", "hooks/use.py", "a/snapshot.py", "makefile.py", "git.py"],
+)
+def test_names_that_are_only_alike_are_not(path):
+    assert not is_protected(path)
+    assert split(CHANGE.format(p=path)).findings == ()

@@ -55,16 +55,6 @@ def test_submodules_are_refused_by_name(git_repo, tmp_path):
         capture(open_repository(outer))
 
 
-def test_hooks_monitors_and_filters_of_the_repository_do_not_run(git_repo, tmp_path):
-    repo = git_repo({"a.txt": "x\n", ".gitattributes": "*.txt filter=evil\n"})
-    mark = tmp_path / "ran"
-    for key in ("core.fsmonitor", "filter.evil.clean", "filter.evil.smudge", "core.pager"):
-        subprocess.run(["git", "-C", repo, "config", key, f"touch {mark}; cat"], check=True)
-    (repo / "a.txt").write_text("changed\n")
-    assert capture(open_repository(repo)).dirty
-    assert not mark.exists()
-
-
 def test_one_run_at_a_time(tmp_path):
     with (
         only_run(tmp_path),

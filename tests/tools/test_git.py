@@ -25,16 +25,6 @@ def test_blame_shows_the_host_history(repo):
     assert "b = 3" in seen.text
 
 
-def test_nothing_that_the_repository_configures_runs(repo, tmp_path):
-    mark = tmp_path / "ran"
-    for key in ("core.fsmonitor", "diff.evil.textconv", "filter.evil.smudge", "core.pager"):
-        git(repo, "config", key, f"touch {mark}; cat")
-    (repo / "a.py").write_text("uncommitted\n")
-    seen = blame_tool(str(repo)).call(None, {"path": "a.py", "start_line": 1, "end_line": 2})
-    assert "a = 1" in seen.text
-    assert not mark.exists()
-
-
 @pytest.mark.parametrize(
     ("path", "word"),
     [("gone.py", "no such path"), ("--output=x", "no such path"), ("../x", "outside")],

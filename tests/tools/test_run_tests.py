@@ -358,7 +358,8 @@ def test_our_modules_cannot_be_imported(box: Box) -> None:
         "import os, sys\n"
         "def test_path():\n"
         "    assert sys.path[0] == os.getcwd()\n"
-        "    for name in ('pytest_inside', 'supervisor_inside', 'tools', 'policies'):\n"
+        "    for name in ('pytest_inside', 'supervisor_inside', 'integrity_inside',\n"
+        "        'audit_inside', 'guarding', 'tools', 'policies'):\n"
         "        assert name not in sys.modules\n"
         "        try: __import__(name)\n"
         "        except ImportError: pass\n"
@@ -448,6 +449,10 @@ CRASH = {"t": "crash", "id": "b", "collecting": None, "why": "ended", "status": 
         {**FAILED, "frames": [["p", 1]]},
         {**FAILED, "frames": [["p", "1", "f"]]},
         {**FAILED, "message": 5},
+        b'{"t": "patched", "what": "x", "how": "y"}',
+        b'{"t": "patched", "what": "x", "how": "y", "by": 5}',
+        b'{"t": "does", "what": "x"}',
+        b'{"t": "does", "what": [], "by": "y"}',
         {**CRASH, "id": 5},
         {**CRASH, "id": None, "collecting": 5},
         {**CRASH, "status": None},
@@ -466,3 +471,18 @@ def test_forged_records_make_a_run_incomplete(forged: bytes | Mapping[str, Any])
         assert not run.ok
         assert run.summary
     assert run_tests(Forged([first, done]), PYTEST).ok  # type: ignore[arg-type]
+
+
+def test_what_is_patched_is_told_once_and_within_bounds() -> None:
+    told = [{"t": "patched", "what": "x" * 999, "how": "replaced", "by": f"{n % 150}.py"}
+            for n in range(300)]  # fmt: skip
+    done = b'{"t": "done", "exit": 0, "finished": true}'
+    lines = [json.dumps(one).encode() for one in told]
+    run = run_tests(Forged([*lines, json.dumps(END).encode(), done]), PYTEST)  # type: ignore[arg-type]
+    assert len(run.patched) == 100
+    assert run.patched[1] == f"{'x' * 300} replaced by 1.py"
+    assert run.ok
+    does = b'{"t": "does", "what": "reads test_a.py", "by": "b.py"}'
+    run = run_tests(Forged([does, does, *lines, done]), PYTEST)  # type: ignore[arg-type]
+    assert run.patched[0] == "reads test_a.py: b.py"
+    assert len(run.patched) == 100

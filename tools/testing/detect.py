@@ -112,7 +112,7 @@ def _pytest(names: set[str], read: Callable[[str], bytes]) -> TestCommand | None
 def _has_pytest_table(data: bytes) -> bool:
     try:
         tool = tomllib.loads(data.decode("utf-8")).get("tool", {})
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError):
+    except (ValueError, RecursionError):
         return b"[tool.pytest" in data
     return isinstance(tool, dict) and "pytest" in tool
 
@@ -121,7 +121,7 @@ def _node(names: set[str], read: Callable[[str], bytes]) -> TestCommand | None:
     if "package.json" in names:
         try:
             package = json.loads(read("package.json"))
-        except ValueError:
+        except (ValueError, RecursionError):
             package = {}
         scripts = package.get("scripts") if isinstance(package, dict) else None
         script = scripts.get("test") if isinstance(scripts, dict) else None

@@ -21,6 +21,8 @@ from typing import Any
 NUDGE = getattr(signal, "SIGRTMIN", signal.SIGUSR1) + (9 if hasattr(signal, "SIGRTMIN") else 0)
 DUMP = NUDGE + 1
 LONGREPR, CAPTURED, MESSAGE, DETAILED = 6000, 2000, 300, 100
+encode, write, own_pid = json.JSONEncoder().encode, os.write, os.getpid
+audit = sys.audit
 COMPREHENSIONS = {"<listcomp>", "<dictcomp>", "<setcomp>", "<genexpr>"}
 FOREIGN = ("site-packages", "dist-packages", ".venv", "node_modules")
 
@@ -123,14 +125,17 @@ class Tracer:
 class Reporter:
     """The pytest plugin."""
 
-    def __init__(self, settings: dict[str, Any], fd: int) -> None:
-        self.fd, self.pid = fd, os.getpid()
+    def __init__(self, settings: dict[str, Any], fd: int, guarding: Any) -> None:
+        self.fd, self.pid = fd, own_pid()
+        self.mark = settings["mark"].encode()
         self.lock = threading.RLock()
         self.per_test = settings["per_test"]
         self.only: set[str] | None = set(settings["only"]) if settings["only"] else None
         self.done = set(settings["done"])
         self.broken = {os.path.realpath(p) for p in settings["broken"]}
         self.places = Places(os.getcwd())
+        self.guard = guarding.Guard(self.places.root, self.places.relative, self.patched)
+        self.guard.prepare()
         self.tracer = Tracer(self.places) if settings["trace"] else None
         self.wanted: set[str] | None = None
         self.reports: dict[str, list[Any]] = {}
@@ -143,12 +148,16 @@ class Reporter:
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Write one record, unless this is a process that a test has forked."""
-        if os.getpid() != self.pid:
+        if own_pid() != self.pid:
             return
-        data = json.dumps(dict(fields, t=kind)).encode() + b"\n"
+        data = self.mark + encode(dict(fields, t=kind)).encode() + b"\n"
         with self.lock:
             while data:
-                data = data[os.write(self.fd, data) :]
+                data = data[write(self.fd, data) :]
+
+    def patched(self, what: str, how: str, by: str) -> None:
+        """Tell that something which decides results is no longer what it was."""
+        self.emit("patched", what=what, how=how, by=by)
 
     def nudged(self, number: int, frame: Any) -> None:
         """A test has taken too long: fail it where it is."""
@@ -162,7 +171,11 @@ class Reporter:
         pytest.fail(f"hung: still running after {limit:g} s")
 
     def pytest_addoption(self, parser: Any) -> None:
-        """Accept the options of common plugins that are configured but not installed."""
+        """Accept the options of common plugins that are configured but not installed.
+
+        This is called after pytest's own plugins are imported, and before any other.
+        """
+        self.guard.note((*type(self).__mro__[:-1], type(self.guard)), (NUDGE, DUMP))
         group = parser.getgroup("absent plugins")
         for table, how in (
             (_ABSENT, {"action": "append", "nargs": "?"}),
@@ -227,6 +240,16 @@ class Reporter:
     def pytest_collection_finish(self, session: Any) -> None:
         self.armed = False
         self.emit("collected", ids=[i.nodeid for i in session.items])
+        audit("apprentice.collected", files_of(session.items))
+        modules = {id(m): m for m in (getattr(i, "module", None) for i in session.items)}
+        self.guard.note_tests(list(modules.values()))
+        self.look(session.config.pluginmanager)
+
+    def look(self, plugins: Any) -> None:
+        """Look at all that a lie would replace."""
+        self.guard.look()
+        self.guard.look_at_plugins(plugins)
+        self.guard.look_at_object("the reporter", self)
 
     def pytest_runtest_logstart(self, nodeid: str, location: Any) -> None:
         self.current, self.began = nodeid, time.monotonic()
@@ -321,6 +344,7 @@ class Reporter:
                 if c.co_name not in COMPREHENSIONS
             ]
             fields["calls"] = numbers
+        self.guard.glance()
         self.emit("end", id=nodeid, outcome=outcome, **fields)
 
     def describe(self, report: Any, detail: dict[str, Any]) -> dict[str, Any]:
@@ -338,6 +362,7 @@ class Reporter:
 
     def pytest_sessionfinish(self, session: Any, exitstatus: Any) -> None:
         self.armed = False
+        self.look(session.config.pluginmanager)
 
 
 def aggregate(reports: list[Any]) -> tuple[str, Any]:
@@ -373,7 +398,28 @@ def present(module: str) -> bool:
         return False
 
 
-def plugin(pytest: Any, settings: dict[str, Any], fd: int) -> Reporter:
+def files_of(items: list[Any]) -> dict[str, bool]:
+    """The files of tests, and whether one holds Python tests and not the examples of its code."""
+    import pytest
+
+    found: dict[str, bool] = {}
+    for item in items:
+        path = str(getattr(item, "path", None) or item.fspath)
+        found[path] = found.get(path, False) or isinstance(item, pytest.Function)
+    return found
+
+
+def module_at(path: str) -> Any:
+    """A module that code under test cannot import by a name."""
+    spec = importlib.util.spec_from_file_location("guarding", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def plugin(pytest: Any, settings: dict[str, Any], fd: int, guard: Any) -> Reporter:
     """The reporter with the hooks whose form depends on pytest's version."""
     wrapper = pytest.hookimpl(hookwrapper=True, tryfirst=True)
 
@@ -400,7 +446,7 @@ def plugin(pytest: Any, settings: dict[str, Any], fd: int) -> Reporter:
             def pytest_ignore_collect(self, path: Any) -> bool | None:  # type: ignore[misc]
                 return self.ignored(str(path))
 
-    return Plugin(settings, fd)
+    return Plugin(settings, fd, guard)
 
 
 def arguments(settings: dict[str, Any], cache: str) -> list[str]:
@@ -423,20 +469,25 @@ def main() -> int:
     with os.fdopen(settings_fd, "rb") as file:
         settings = json.loads(file.read())
     os.set_inheritable(results_fd, False)
+    guard = module_at(settings["integrity"])
     sys.path[0] = os.getcwd()
     try:
         import pytest
     except ImportError as error:
         record = {"t": "nopytest", "error": str(error), "python": sys.version.split()[0]}
-        os.write(results_fd, json.dumps(record).encode() + b"\n")
+        os.write(results_fd, settings["mark"].encode() + json.dumps(record).encode() + b"\n")
         return 4
-    reporter = plugin(pytest, settings, results_fd)
+    reporter = plugin(pytest, settings, results_fd, guard)
+    heard = Reporter.pytest_collection_finish.__code__
+    here = os.path.dirname(os.path.abspath(__file__))
+    module_at(settings["audit"]).install(reporter.places.root, here, reporter.emit, heard)
     signal.signal(NUDGE, reporter.nudged)
     faulthandler.register(DUMP, file=2, all_threads=False)
     cache = tempfile.mkdtemp(prefix="pytest-cache-")
     given = arguments(settings, cache)
     sys.argv = [os.path.join(os.path.dirname(pytest.__file__), "__main__.py"), *given]
     code = int(pytest.main(given, plugins=[reporter]))
+    reporter.guard.look()
     reporter.emit("finish", exit=code)
     return code
 

@@ -54,7 +54,10 @@ class TestRun:
 
     `complete` means that the runner came to its end and that each collected test has an outcome.
     `missing` are ids that were asked for and did not run; `missing_modules` could not be
-    imported. `restarts` counts how often a test took the whole process down.
+    imported. `restarts` counts how often a test took the whole process down. `patched` tells what
+    code of the workspace has replaced of that which decides results, and by which file:
+    "builtins.len replaced by shop/prices.py"; and what such code does to find out about its test:
+    "reads tests/test_prices.py: shop/prices.py".
     """
 
     __test__ = False
@@ -71,6 +74,7 @@ class TestRun:
     missing: tuple[str, ...] = ()
     missing_modules: tuple[str, ...] = ()
     restarts: int = 0
+    patched: tuple[str, ...] = ()
 
     @property
     def failing(self) -> tuple[str, ...]:

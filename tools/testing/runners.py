@@ -31,6 +31,7 @@ PER_TEST = 20.0
 GRACE = 10.0
 OUTPUT_LIMIT = 20_000
 RECORDS_LIMIT, RECORD_LIMIT = 256 * MIB, 32 * MIB
+PATCHED_LIMIT = 100
 
 T = TypeVar("T")
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -60,10 +61,14 @@ def run_tests(
         return _run_command(sandbox, command, timeout)
     script = sandbox.place("pytest_inside.py", _source("pytest_inside.py"))
     supervisor = sandbox.place("supervisor_inside.py", _source("supervisor_inside.py"))
+    integrity = sandbox.place("integrity_inside.py", _source("integrity_inside.py"))
+    audit = sandbox.place("audit_inside.py", _source("audit_inside.py"))
     nonce = secrets.token_hex(16)
     settings = {
         "nonce": nonce,
         "script": script,
+        "integrity": integrity,
+        "audit": audit,
         "args": list(command.argv),
         "only": list(only),
         "timeout": timeout,
@@ -209,6 +214,7 @@ class _Reader:
         self.calls: dict[str, frozenset[Call]] = {}
         self.codes: dict[int, Call] = {}
         self.modules: dict[str, None] = {}
+        self.patched: dict[str, None] = {}
         self.running: str | None = None
         self.output = ""
         self.exit_code: int | None = None
@@ -233,6 +239,12 @@ class _Reader:
             self.running = _is(record["id"], str)
         elif kind == "end":
             self.ended(record)
+        elif kind == "patched" and len(self.patched) < PATCHED_LIMIT:
+            what, how, by = (_is(record[name], str)[:300] for name in ("what", "how", "by"))
+            self.patched[f"{what} {how} by {by}"] = None
+        elif kind == "does" and len(self.patched) < PATCHED_LIMIT:
+            what, by = (_is(record[name], str)[:300] for name in ("what", "by"))
+            self.patched[f"{what}: {by}"] = None
         elif kind == "crash":
             self.crashed(record)
         elif kind == "output":
@@ -331,6 +343,7 @@ class _Reader:
             missing=tuple(test for test in self.only if not self.ran(test)),
             missing_modules=tuple(self.modules),
             restarts=self.crashes,
+            patched=tuple(self.patched),
         )
 
     def ran(self, asked: str) -> bool:

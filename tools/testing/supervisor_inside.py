@@ -93,6 +93,7 @@ class Supervisor:
         self.since = 0.0
         self.nudged = 0
         self.finished: int | None = None
+        self.forged = False
 
     def main(self) -> None:
         """Run children until all tests have an outcome or nothing more can be done."""
@@ -133,6 +134,7 @@ class Supervisor:
 
     def child(self, noise: Noise) -> tuple[int, str]:
         """One child process from start to end: its exit status and why it ended."""
+        mark = os.urandom(16).hex().encode() + b" "
         settings_in, settings_out = os.pipe()
         results_in, results_out = os.pipe()
         noise_in, noise_out = os.pipe()
@@ -149,6 +151,7 @@ class Supervisor:
             os.close(fd)
         with os.fdopen(settings_out, "wb") as file, contextlib.suppress(BrokenPipeError):
             wanted = dict(self.settings, done=sorted(self.done), broken=self.broken)
+            wanted["mark"] = mark.decode()
             file.write(json.dumps(wanted).encode())
         self.since = time.monotonic()
         why = "ended"
@@ -166,7 +169,7 @@ class Supervisor:
                 else:
                     *lines, buffer = (buffer + data).split(b"\n")
                     for line in lines:
-                        self.record(json.loads(line))
+                        self.line(line, mark)
             if not ready:
                 self.stream.flush()
             now = time.monotonic()
@@ -211,6 +214,15 @@ class Supervisor:
     def kill_group(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+
+    def line(self, line: bytes, mark: bytes) -> None:
+        """Take a record of the reporter's: its mark is a secret of this child's."""
+        if line.startswith(mark):
+            self.record(json.loads(line[len(mark) :]))
+        elif not self.forged:
+            self.forged = True
+            what, by = "a record of results", "code under test"
+            self.stream.put({"t": "patched", "what": what, "how": "written", "by": by})
 
     def record(self, record: dict[str, Any]) -> None:
         """Follow what the child does, and pass its records on."""
