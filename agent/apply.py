@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
+import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,8 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.repository import Capture, git_errors
+from agent.repository import Capture, git_errors, is_plain, through_link
 from agent.status import AgentError, EnvironmentFailure, Status, UsageError
+from agent.undo import Change, forget, note
 from agent.verify.verifier import Verdict
 from policies.experience.events import Applied
 
@@ -141,7 +144,7 @@ def _commit(repo: Repo, capture: Capture, verdict: Verdict, message: str) -> str
         _patch_file(verdict.diff) as patch,
     ):
         _apply_cached(repo, patch, env)
-        with _written(capture, verdict), git_errors():
+        with _written(capture, verdict, new), git_errors():
             repo.git.update_ref("-m", "agent solve", "HEAD", new, capture.head)
         target = f"commit {new[:12]}"
         if capture.dirty:
@@ -172,53 +175,68 @@ _SAVED = "The patch is saved with the trajectory: see `agent experience show las
 
 
 @contextmanager
-def _written(capture: Capture, verdict: Verdict) -> Iterator[None]:
-    """Write the verdict's files into the working tree; put everything back if the block fails."""
+def _written(capture: Capture, verdict: Verdict, commit: str = "") -> Iterator[None]:
+    """Write the verdict's files into the working tree; put everything back if the block fails.
+
+    The next run puts them back if this process dies before HEAD is at `commit`, if one is given.
+    """
     known = {file.path: file.data for file in capture.files}
     targets = {path: capture.root / path for path in verdict.files}
-    for path, target in targets.items():
-        _check_unchanged(capture.root, target, known.get(path))
+    for path in targets:
+        _check_unchanged(capture.root, path, known.get(path))
     modes = {path: target.stat().st_mode for path, target in targets.items() if target.exists()}
     made = [p for t in targets.values() for p in _missing_folders(t)]
-    fresh: dict[str, Path] = {}
+    scratch = {p: t.with_name(f".apprentice-{secrets.token_hex(8)}") for p, t in targets.items()}
     done: list[str] = []
+    changes = [
+        Change(path, os.path.relpath(scratch[path], capture.root), known.get(path),
+               modes.get(path), data)
+        for path, data in verdict.files.items()
+    ]  # fmt: skip
     try:
+        note(capture.root, changes, made, commit)
         for path, data in verdict.files.items():
             if data is not None:
                 mode = _mode(modes.get(path), verdict.modes.get(path))
-                fresh[path] = _prepared(targets[path], data, mode)
-        for path, target in targets.items():
+                _prepare(scratch[path], data, mode)
+        for path, data in verdict.files.items():
             done.append(path)
-            _place(fresh.pop(path, None), target)
+            _place(None if data is None else scratch[path], targets[path])
         yield
     except BaseException as error:
         for path in done:
             old = known.get(path)
             with contextlib.suppress(OSError):
-                prepared = None if old is None else _prepared(targets[path], old, modes[path])
-                _place(prepared, targets[path])
-        _clean_up(fresh.values(), made)
+                if old is not None:
+                    _prepare(scratch[path], old, modes[path])
+                _place(None if old is None else scratch[path], targets[path])
+        _clean_up(scratch.values(), made)
         if isinstance(error, OSError):
             raise EnvironmentFailure(
                 f"{error.filename or capture.root} cannot be written: {error.strerror}",
                 "Use --patch FILE to save the patch elsewhere.",
             ) from error
         raise
+    finally:
+        forget(capture.root)
 
 
-def _check_unchanged(root: Path, target: Path, expected: bytes | None) -> None:
-    parent = target.parent
-    while not parent.exists():
-        parent = parent.parent
-    inside = parent.resolve().is_relative_to(root.resolve())
+def _check_unchanged(root: Path, path: str, expected: bytes | None) -> None:
+    if not is_plain(path):
+        raise Conflict(f"the patch names {path!r}, which is no file below {root}", _SAVED)
+    target = root / path
+    changed = Conflict(f"{target} has changed since the run began; nothing was written", _SAVED)
+    if through_link(root, path):
+        raise changed
     try:
-        actual = None if target.is_symlink() else target.read_bytes()
+        regular = stat.S_ISREG(target.lstat().st_mode)
+        actual = target.read_bytes() if regular else None
     except (FileNotFoundError, NotADirectoryError):
-        actual = None
+        regular, actual = True, None
     except OSError as error:
         raise Conflict(f"{target} is in the way: {error.strerror}", _SAVED) from error
-    if not inside or target.is_symlink() or actual != expected:
-        raise Conflict(f"{target} has changed since the run began; nothing was written", _SAVED)
+    if not regular or actual != expected:
+        raise changed
 
 
 def _mode(before: int | None, wanted: str | None) -> int:
@@ -238,20 +256,14 @@ def _missing_folders(target: Path) -> list[Path]:
     return [parent for parent in target.parents if not parent.exists()]
 
 
-def _prepared(target: Path, data: bytes, mode: int) -> Path:
-    """A temporary file beside the target, on disk, to be renamed onto it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".apprentice-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode & 0o7777)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return Path(name)
+def _prepare(scratch: Path, data: bytes, mode: int) -> None:
+    """Write a file that is to be renamed onto another beside it, and have it on disk."""
+    scratch.parent.mkdir(parents=True, exist_ok=True)
+    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.chmod(mode & 0o7777)
 
 
 def _place(prepared: Path | None, target: Path) -> None:

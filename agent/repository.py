@@ -9,14 +9,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from agent.status import EnvironmentFailure, UsageError
+from agent.undo import recover
 from tools.sandbox.base import MIB, File
 
 if TYPE_CHECKING:
@@ -31,6 +33,12 @@ SAFE_GIT = (
     "protocol.allow=never",
     "commit.gpgSign=false",
 )
+SAFE_ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+_IGNORABLE = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
 @dataclass(frozen=True)
@@ -62,19 +70,58 @@ def open_repository(path: Path) -> Repo:
             "Run `git init && git add -A && git commit -m start` there first.",
         ) from error
     repo.git.set_persistent_git_options(c=list(SAFE_GIT))
+    repo.git.update_environment(**SAFE_ENVIRONMENT)
     if repo.bare:
         raise UsageError(
             f"{repo.git_dir} is a bare repository: it has no files to work on",
             "Clone it and run in the clone.",
         )
-    with git_errors("If the folder is another user's, see git's safe.directory."):
-        repo.git.rev_parse("--git-dir")
+    _check_root(repo)
     if not repo.head.is_valid():
         raise UsageError(
             f"{repo.working_dir} has no commits yet",
             "Run `git add -A && git commit -m start` first.",
         )
     return repo
+
+
+def _check_root(repo: Repo) -> None:
+    """Raise UsageError when the repository's settings (core.worktree) name other files as its."""
+    import git
+
+    root = Path(repo.working_dir)
+    with git_errors("If the folder is another user's, see git's safe.directory."):
+        top = Path(repo.git.rev_parse("--show-toplevel"))
+    try:
+        with git.Repo(root) as found:
+            same = Path(found.git_dir).resolve() == Path(repo.git_dir).resolve()
+        if same and top.resolve() == root.resolve():
+            return
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        pass
+    raise UsageError(
+        f"{repo.git_dir} names {top} as its files, which is no working tree of it",
+        "Run `git config --unset core.worktree` there, or work in a fresh clone.",
+    )
+
+
+def is_plain(path: str) -> bool:
+    """Whether a path, as git gives it, names a file below the root and outside of `.git`.
+
+    What other file systems take for `.git` counts as such: case, characters that HFS+ ignores,
+    ends and short names of NTFS.
+    """
+    parts = path.split("/")
+    if "\0" in path or any(part in ("", ".", "..") for part in parts):
+        return False
+    names = (_IGNORABLE.sub("", part).casefold().partition(":")[0].rstrip(" .") for part in parts)
+    return not any(name in (".git", "git~1") for name in names)
+
+
+def through_link(root: Path, path: str) -> bool:
+    """Whether a folder on the way to the file is a link."""
+    folders = PurePosixPath(path).parents
+    return any((root / folder).is_symlink() for folder in folders if folder.name)
 
 
 @contextmanager
@@ -92,8 +139,9 @@ def git_errors(hint: str = "") -> Iterator[None]:
 def capture(repo: Repo) -> Capture:
     """Read the working tree, uncommitted work included.
 
-    Raises UsageError on submodules, EnvironmentFailure when a file cannot be read or the tree
-    is too large.
+    Raises UsageError on submodules and on names that lead out of the tree, EnvironmentFailure
+    when a file cannot be read or the tree is too large. Files behind a link are not there, as
+    for git.
     """
     root = Path(repo.working_dir)
     with git_errors():
@@ -108,16 +156,15 @@ def capture(repo: Repo) -> Capture:
     files: list[File] = []
     size = 0
     for path in sorted({*entries, *filter(None, listed)}):
-        file = _read(root, path)
+        if not is_plain(path):
+            raise UsageError(
+                f"git lists {path!r}, which is no file below {root}", "Work in a fresh clone."
+            )
+        file = _read(root, path, MAX_REPOSITORY_BYTES - size)
         if file is None:
             dirty = dirty or path in entries
             continue
         size += len(file.data)
-        if size > MAX_REPOSITORY_BYTES:
-            raise EnvironmentFailure(
-                f"the working tree holds more than {MAX_REPOSITORY_BYTES // MIB} MiB",
-                "Ignore large data files in .gitignore.",
-            )
         files.append(file)
         dirty = dirty or entries.get(path) != (file.mode, blob_id(file.data))
     return Capture(root, repo.head.commit.hexsha, dirty, tuple(files))
@@ -141,14 +188,21 @@ def _index_entries(repo: Repo) -> dict[str, tuple[str, str]]:
     return entries
 
 
-def _read(root: Path, path: str) -> File | None:
+def _read(root: Path, path: str, most: int) -> File | None:
     full = root / path
     try:
+        if through_link(root, path):
+            return None
         info = full.lstat()
         if stat.S_ISLNK(info.st_mode):
             return File(path, os.fsencode(os.readlink(full)), "120000")
         if not stat.S_ISREG(info.st_mode):
             return None
+        if info.st_size > most:
+            raise EnvironmentFailure(
+                f"the working tree holds more than {MAX_REPOSITORY_BYTES // MIB} MiB",
+                "Ignore large data files in .gitignore.",
+            )
         return File(path, full.read_bytes(), "100755" if info.st_mode & 0o100 else "100644")
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -186,4 +240,16 @@ def only_run(root: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
+        try:
+            recover(root, lambda: _head(root))
+        except OSError as error:
+            raise EnvironmentFailure(
+                f"{error.filename or root} cannot be written: {error.strerror}",
+                "A run that was killed has left a patch half applied there: make it writable.",
+            ) from error
         yield
+
+
+def _head(root: Path) -> str:
+    with closing(open_repository(root)) as repo:
+        return str(repo.head.commit.hexsha)

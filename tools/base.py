@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from tools.sandbox.base import Sandbox
 
@@ -20,6 +20,19 @@ class Arguments(BaseModel):
     fenced block in the text protocol; all others are single lines."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _is_text(cls, value: Any) -> Any:
+        """Texts can be written to a file and handed to a program."""
+        if isinstance(value, str):
+            if "\0" in value:
+                raise ValueError("holds a NUL character")
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"holds half of a character ({error.reason})") from error
+        return value
 
 
 A = TypeVar("A", bound=Arguments)

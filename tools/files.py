@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from pydantic import Field
@@ -13,6 +14,7 @@ from tools.base import Arguments, Observation, Tool, ToolError, capped
 from tools.sandbox.base import PathError, Sandbox
 
 MAX_FILE = 5_000_000
+MOST_COMPARED = 20_000
 READ_LIMIT = 12_000
 READ_LINES = 400
 LIST_LIMIT = 6_000
@@ -73,21 +75,48 @@ def similar_paths(sandbox: Sandbox, path: str) -> str:
     names = [name for name, _ in sandbox.files()]
     base = PurePosixPath(path.strip()).name
     same = [n for n in names if PurePosixPath(n).name == base]
+    if len(path) > 500 or len(names) > MOST_COMPARED:
+        return ", ".join(same[:5])
     return ", ".join((same or difflib.get_close_matches(path, names, 5, 0.6))[:5])
 
 
 def matches(path: str, glob: str) -> bool:
-    """Whether a path matches a glob: `**` crosses folders, a bare name matches in any folder."""
+    """Whether a path matches a glob: `**` crosses folders, a bare name matches in any folder.
+
+    Takes time in proportion to the lengths of both, whatever they are.
+    """
     glob = glob.strip().removeprefix("./")
     if not glob:
         return True
     if "/" not in glob:
-        return fnmatchcase(PurePosixPath(path).name, glob)
-    if glob.endswith("/"):
-        glob += "**"
-    parts = (re.escape(part) if part else "" for part in re.split(r"(\*\*/|\*\*|\*|\?)", glob))
-    wild = {r"\*\*/": "(?:.*/)?", r"\*\*": ".*", r"\*": "[^/]*", r"\?": "[^/]"}
-    return re.fullmatch("".join(wild.get(part, part) for part in parts), path) is not None
+        return _fits([PurePosixPath(path).name], [glob])
+    return _fits(path.split("/"), _parts(glob + "**" if glob.endswith("/") else glob))
+
+
+@lru_cache(maxsize=64)
+def _parts(glob: str) -> list[str]:
+    """The parts of a glob. `**` at the start of one crosses folders, as `**/*` does; elsewhere in
+    it, it is a `*`."""
+    parts: list[str] = []
+    for part in glob.split("/"):
+        if part.startswith("**"):
+            parts.append("**")
+        if part.strip("*") or not part.startswith("**"):
+            parts.append(re.sub(r"\*+", "*", part))
+    return parts
+
+
+def _fits(names: list[str], parts: list[str]) -> bool:
+    reached = {0}
+    for part in parts:
+        if part == "**":
+            reached = set(range(min(reached), len(names) + 1))
+        else:
+            fit = (at for at in reached if at < len(names))
+            reached = {at + 1 for at in fit if part == names[at] or fnmatchcase(names[at], part)}
+        if not reached:
+            return False
+    return len(names) in reached
 
 
 def _list_files(sandbox: Sandbox, arguments: ListFiles) -> Observation:

@@ -8,6 +8,7 @@ everything that could start a program switched off.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 
 from pydantic import Field
@@ -31,6 +32,10 @@ _GIT = (
     "-c",
     "protocol.allow=never",
 )
+_SAID = re.compile(
+    r"fatal: (no such (path|ref)|file .* has only|detected dubious|not a git|.* is outside)"
+)
+_NO_FETCH = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
 
 
 class GitDiff(Arguments):
@@ -73,19 +78,29 @@ def _git_log(sandbox: Sandbox, arguments: GitLog) -> Observation:
 
 
 def blame_tool(root: str) -> Tool[GitBlame]:
-    """git_blame over the history of the repository at `root`, on the host."""
+    """git_blame over the history of the repository at `root`, on the host.
+
+    Of git's complaints only known ones are told: others may quote a file that the repository's
+    settings name (blame.ignoreRevsFile), which can be any file of the host.
+    """
 
     def blame(_: Sandbox, arguments: GitBlame) -> Observation:
         lines = f"{arguments.start_line},{arguments.end_line}"
         command = [*_GIT, "-C", root, "blame", "--no-textconv", "--date=short", "-L", lines]
-        done = subprocess.run(
-            [*command, "HEAD", "--", arguments.path.strip()],
-            capture_output=True,
-            timeout=TIMEOUT,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
-        )
+        try:
+            done = subprocess.run(
+                [*command, "HEAD", "--", arguments.path.strip()],
+                capture_output=True,
+                timeout=TIMEOUT,
+                env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", **_NO_FETCH},
+            )
+        except (ValueError, OSError) as error:
+            raise ToolError(f"{arguments.path!r}: {error}") from None
+        except subprocess.TimeoutExpired:
+            raise ToolError("git_blame took too long") from None
         if done.returncode:
-            raise ToolError(done.stderr.decode("utf-8", "replace").strip()[:500])
+            said = done.stderr.decode("utf-8", "replace").strip()[:500]
+            raise ToolError(said if _SAID.match(said) else "git cannot say who changed these lines")
         text, cut = capped(done.stdout.decode("utf-8", "replace").strip("\n"), LIMIT)
         return Observation(text, cut=cut)
 

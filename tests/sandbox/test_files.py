@@ -7,9 +7,7 @@ import os
 import pytest
 
 from tests.sandbox.conftest import FILES, Opener
-from tools.sandbox.base import File, Limits, PathError, Sandbox, SandboxError
-
-OUTSIDE = ["..", "../x", "/etc/passwd", "a/../../x", "src/../../x", "x\0y", "", ".", "\ud800"]
+from tools.sandbox.base import File, Limits, PathError, Sandbox
 
 
 def test_files_arrive_as_they_are(sandbox: Sandbox) -> None:
@@ -55,43 +53,6 @@ def test_commands_may_change_written_files(sandbox: Sandbox) -> None:
 def test_writing_keeps_the_mode(sandbox: Sandbox) -> None:
     sandbox.write("src/run.sh", b"#!/bin/sh\necho other\n")
     assert sandbox.run(["src/run.sh"]).stdout == b"other\n"
-
-
-def test_paths_outside_are_refused(sandbox: Sandbox) -> None:
-    for path in [*OUTSIDE, ".git/config", "src/.git/x"]:
-        with pytest.raises(PathError):
-            sandbox.read(path)
-        with pytest.raises(PathError):
-            sandbox.write(path, b"x")
-        with pytest.raises(PathError):
-            sandbox.remove(path)
-
-
-def test_links_do_not_lead_out(sandbox: Sandbox) -> None:
-    script = (
-        "ln -s /etc/passwd out; ln -s /tmp dir; ln -s ../../etc up; ln -s /workspace/a.py in; "
-        "ln -s loop loop; echo secret > /tmp/t; mkfifo pipe"
-    )
-    sandbox.run(["sh", "-c", script])
-    for path in ("out", "dir/t", "up/passwd", "loop", "pipe", "src"):
-        with pytest.raises(PathError):
-            sandbox.read(path)
-    assert sandbox.read("in") == FILES[0].data
-    for path in ("out", "dir/t", "up/x", "in", "link", "pipe", "src"):
-        with pytest.raises(PathError):
-            sandbox.write(path, b"x")
-    with pytest.raises(PathError):
-        sandbox.remove("dir/t")
-    sandbox.remove("out")
-    assert sandbox.run(["cat", "/tmp/t"]).stdout == b"secret\n"
-
-
-def test_hostile_repositories_are_refused(opener: Opener) -> None:
-    for path in ("../x", "/x", ".git/hooks/post-checkout", "a/.git/x"):
-        with pytest.raises(SandboxError):
-            opener(files=[File(path, b"x")])
-    with pytest.raises(SandboxError):
-        opener(files=[File("d", b"/tmp", "120000"), File("d/x", b"x")])
 
 
 def test_thousands_of_files(opener: Opener) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import socket
 import struct
 import threading
@@ -12,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from importlib.resources import files as package_files
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar, get_args
 
 from tools.sandbox.base import (
     MIB,
     File,
+    KilledBy,
     Limits,
     PatchError,
     PathError,
@@ -25,12 +27,13 @@ from tools.sandbox.base import (
     Spec,
 )
 
+T = TypeVar("T")
 LENGTHS = struct.Struct(">II")
 GRACE_SECONDS = 15.0
 ANSWER_SECONDS = 120.0
 BATCH_BYTES = 8 * MIB
 MOST_BYTES = 1024 * MIB
-MODULES = ("common", "processes", "tree", "history", "serve")
+MODULES = ("filter", "common", "memory", "processes", "tree", "history", "serve")
 ERRORS: Mapping[str, type[SandboxError]] = {"path": PathError, "patch": PatchError}
 
 BOOTSTRAP = """\
@@ -55,6 +58,31 @@ def supervisor() -> bytes:
     named += [(f"inside.{name}", (folder / f"{name}.py").read_text("utf-8")) for name in MODULES]
     raw = json.dumps(named).encode()
     return b"%010d" % len(raw) + raw
+
+
+def of(kind: type[T], value: object) -> T:
+    """The value, of an answer that may hold anything. Raises ValueError."""
+    if type(value) is not kind:
+        raise ValueError(f"it answered with {type(value).__name__} instead of {kind.__name__}")
+    return value
+
+
+def result_of(reply: Mapping[str, Any], body: bytes) -> Result:
+    """What a command did, from the reply about it. Raises ValueError."""
+    split, seconds = of(int, reply.get("stdout")), of(float, reply.get("seconds"))
+    killed_by = reply.get("killed_by")
+    if not 0 <= split <= len(body) or not math.isfinite(seconds):
+        raise ValueError("it answered with figures that cannot be")
+    if killed_by is not None and killed_by not in get_args(KilledBy):
+        raise ValueError(f"it answered that the command was killed by {killed_by!r}")
+    return Result(
+        exit_code=of(int, reply.get("exit_code")),
+        stdout=body[:split],
+        stderr=body[split:],
+        seconds=seconds,
+        killed_by=killed_by,
+        cut=of(int, reply.get("cut")),
+    )
 
 
 class Transport(Protocol):
@@ -136,10 +164,11 @@ class Channel:
                 size, more = LENGTHS.unpack(self.exactly(LENGTHS.size, deadline))
                 if size + more > MOST_BYTES:
                     raise OSError("the answer is too large")
-                reply: dict[str, Any] = json.loads(self.exactly(size, deadline))
+                reply: dict[str, Any] = of(dict, json.loads(self.exactly(size, deadline)))
                 payload = self.exactly(more, deadline)
         if "error" in reply:
-            raise ERRORS.get(reply["error"], SandboxError)(reply["message"])
+            kind = ERRORS.get(str(reply["error"]), SandboxError)
+            raise kind(str(reply.get("message")))
         return reply, payload
 
     def exactly(self, size: int, deadline: float) -> bytes:
@@ -155,10 +184,10 @@ class Channel:
 
     @contextlib.contextmanager
     def guard(self) -> Iterator[None]:
-        """Whatever interrupts an exchange, an answer late or Ctrl-C, ends the sandbox."""
+        """Whatever interrupts an exchange, an answer late or wrong or Ctrl-C, ends the sandbox."""
         try:
             yield
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             self.close()
             said = self.transport.complaint()
             raise SandboxError(
@@ -205,7 +234,7 @@ class Session:
                     self.channel.ask({"op": "put", "files": heads}, bytes(batch))
                     heads, batch = [], bytearray()
             self.channel.ask({"op": "put", "files": heads}, bytes(batch))
-            self.python = self.channel.ask({"op": "begin"})[0]["python"]
+            self.python = self.asked_text({"op": "begin"}, "python")
         except BaseException:
             self.close()
             raise
@@ -233,8 +262,8 @@ class Session:
             "timeout": wall,
         }
         reply, body = self.channel.ask(head, stdin, wall)
-        split = reply.pop("stdout")
-        return Result(stdout=body[:split], stderr=body[split:], **reply)
+        with self.channel.guard():
+            return result_of(reply, body)
 
     def read(self, path: str) -> bytes:
         """The bytes of a regular file."""
@@ -250,11 +279,14 @@ class Session:
 
     def files(self) -> list[tuple[str, int]]:
         """Regular files with their sizes."""
-        return [(path, size) for path, size in json.loads(self.channel.ask({"op": "files"})[1])]
+        _, body = self.channel.ask({"op": "files"})
+        with self.channel.guard():
+            rows = [of(list, row) for row in of(list, json.loads(body))]
+            return [(of(str, path), of(int, size)) for path, size in rows]
 
     def snapshot(self) -> str:
         """Remember the workspace."""
-        return str(self.channel.ask({"op": "snapshot"})[0]["snapshot"])
+        return self.asked_text({"op": "snapshot"}, "snapshot")
 
     def restore(self, snapshot: str) -> None:
         """Put the workspace back."""
@@ -271,7 +303,13 @@ class Session:
 
     def place(self, name: str, data: bytes) -> str:
         """Put a helper file outside the workspace."""
-        return str(self.channel.ask({"op": "place", "name": name}, data)[0]["path"])
+        return self.asked_text({"op": "place", "name": name}, "path", data)
+
+    def asked_text(self, head: Mapping[str, Any], key: str, body: bytes = b"") -> str:
+        """A text of the reply to a request."""
+        reply, _ = self.channel.ask(head, body)
+        with self.channel.guard():
+            return of(str, reply.get(key))
 
     def close(self) -> None:
         """Kill everything inside and remove it."""

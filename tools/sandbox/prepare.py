@@ -56,7 +56,7 @@ def requirements(files: dict[str, bytes]) -> list[str]:
             words += ["-r", f"{NEEDS}/{name}"]
     try:
         declared = tomllib.loads(files.get("pyproject.toml", b"").decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SandboxError(f"pyproject.toml cannot be read ({error}): mend it") from error
     project = table(declared.get("project", {}), dict, "project")
     optional = table(project.get("optional-dependencies", {}), dict, "optional-dependencies")
@@ -67,7 +67,7 @@ def requirements(files: dict[str, bytes]) -> list[str]:
         wanted += group_members(groups, group, frozenset())
     own = normal(str(project.get("name", "")))
     for need in dict.fromkeys(str(word) for word in wanted):
-        match = re.match(r"[A-Za-z0-9._-]+", need)
+        match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", need)
         if match and normal(match[0]) != own:
             words.append(need)
     return words

@@ -18,6 +18,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .filter import install, own_program
+
 if TYPE_CHECKING:
     Entries = dict[bytes, tuple[str, str]]
     Frame = tuple[dict[str, Any], bytes]
@@ -110,6 +112,7 @@ class Person:
 
     def __init__(self, wanted: int | None, rearm: bool) -> None:
         self.rearm = rearm
+        self.program = own_program() if os.getpid() == 1 else b""
         self.concealed: tuple[str, str] | None = None
         self.uid = os.geteuid()
         self.other = False
@@ -176,9 +179,12 @@ class Person:
                 conceal(*self.concealed)
             drop_capabilities()
         if self.other:
+            os.seteuid(0)
+            os.setegid(0)
             os.setgroups([self.group] if private else [])
             os.setresgid(self.uid, self.uid, self.uid)
             os.setresuid(self.uid, self.uid, self.uid)
+        install(self.program)
 
 
 def spawn(

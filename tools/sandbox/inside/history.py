@@ -35,6 +35,7 @@ SETTINGS = [
     "core.splitIndex=false",
 ]
 MOST_DIFF = 64 << 20
+MOST_BYTES = 4 << 30
 
 
 class History:
@@ -61,6 +62,7 @@ class History:
         self.stored: set[str] = set()
         self.packs: list[str] = []
         self.ignoring: tuple[object, frozenset[bytes]] = (None, frozenset())
+        self.most = MOST_BYTES
         os.mkdir(self.empty, 0o755)
         self.git("init", "-q", "--bare", "--template=", self.gitdir)
         self.env["GIT_DIR"] = self.gitdir
@@ -198,10 +200,14 @@ class History:
         base = self.trees[self.base]
         with self.person.acting():
             found = dict(self.tree.walk())
-            rules = frozenset(
-                (path, self.tree.entry(path, status)[1])
+            ignores = {
+                path: status
                 for path, status in found.items()
                 if path.rpartition(b"/")[2] == b".gitignore" and stat.S_ISREG(status.st_mode)
+            }
+            self.check_size(ignores.values())
+            rules = frozenset(
+                (path, self.tree.entry(path, status)[1]) for path, status in ignores.items()
             )
         new = frozenset(path for path in found if path not in base)
         if new and self.ignoring[0] != (new, rules):
@@ -221,9 +227,16 @@ class History:
             }
         return found
 
+    def check_size(self, found: Iterable[os.stat_result]) -> None:
+        """Refuse to read more than the disk can hold: files of holes, or one under many names."""
+        size = sum(status.st_size for status in found)
+        if size > self.most:
+            raise Refused("sandbox", f"the files have {size} bytes: remove large new files first")
+
     def entries(self) -> Entries:
         """Modes and object ids of the visible files."""
         found = self.visible()
+        self.check_size(found.values())
         with self.person.acting():
             return {path: self.tree.entry(path, status) for path, status in found.items()}
 
@@ -265,7 +278,11 @@ class History:
         target = self.trees[self.known(snapshot)]
         with self.person.acting():
             self.tree.clean(target)
-            now = {path: self.tree.entry(path, status) for path, status in self.tree.walk()}
+            now, size = {}, 0
+            for path, status in self.tree.walk():
+                size += status.st_size
+                if size <= self.most:
+                    now[path] = self.tree.entry(path, status)
         changed = {path: entry for path, entry in target.items() if now.get(path) != entry}
         self.place(changed)
         self.show()

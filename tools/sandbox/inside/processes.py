@@ -8,24 +8,33 @@ import resource
 import select
 import signal
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from .common import SET_CHILD_SUBREAPER, Frame, Person, lower_priority, prctl, spawn
+from .memory import Held, oom_kills, part_of, resident, shares, starving
 
 FLOOD = 64
+BYTES_PER_FILE = 8192
 POLL_SECONDS = 0.05
 
 
 class Processes:
     """Runs commands and leaves none of them alive."""
 
-    def __init__(self, person: Person, control: int, wake: int) -> None:
+    def __init__(self, person: Person, control: int, wake: int, folders: Sequence[str]) -> None:
         self.person = person
+        self.folders = folders if os.getpid() == 1 else ()
+        self.most_files = 0
         self.control = control
         self.wake = wake
         self.init = os.getpid() == 1
         if not self.init:
             prctl(SET_CHILD_SUBREAPER, 1)
+
+    def opened(self, disk_bytes: int) -> None:
+        """Take the files that are there as the repository, and allow for as many others as fit."""
+        self.most_files = Held(self.folders, 0).files + disk_bytes // BYTES_PER_FILE
 
     def stats(self) -> list[tuple[int, list[bytes]]]:
         """Pid and the fields of /proc/PID/stat, from the state on, of all that commands started."""
@@ -45,7 +54,7 @@ class Processes:
             mine.update(pid for pid, f in found.items() if self.init or int(f[1]) in mine)
         return [(pid, found[pid]) for pid in mine if pid != os.getpid() and pid in found]
 
-    def usage(self, most: int) -> tuple[int, float, int]:
+    def usage(self, most: int, held: Held) -> tuple[int, float, int]:
         """Bytes of memory, seconds of CPU time and number of threads of all commands.
 
         Shared memory counts in full for each process that has it, unless that makes more than
@@ -62,6 +71,13 @@ class Processes:
         if total > most:
             with self.person.acting():
                 total = memory + sum(part_of(pid, size) for pid, size in shared.items() if size)
+        if self.init:
+            total += held.of_sockets()
+            unseen = held.shared() if total <= most else 0
+            if memory + unseen > most:
+                with self.person.acting():
+                    if any(map(shares, shared)):
+                        total = max(total, memory + unseen)
         return total, ticks / os.sysconf("SC_CLK_TCK"), threads
 
     def sweep(self, group: int = 0) -> None:
@@ -89,7 +105,7 @@ class Processes:
             resource.RLIMIT_CPU: limits["cpu_seconds"],
             resource.RLIMIT_FSIZE: limits["file_bytes"],
             resource.RLIMIT_AS: 4 * limits["memory_bytes"],
-            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_CORE: 1,
             resource.RLIMIT_NOFILE: 4096,
         }
         release = tuple(
@@ -113,6 +129,10 @@ class Processes:
     def run(self, head: dict[str, Any], body: bytes) -> Frame:
         """Run one command to its end or to a limit; then nothing of it is left."""
         limits = head["limits"]
+        held = Held(self.folders, self.most_files)
+        if held.crowded():
+            none = {"stdout": 0, "seconds": 0.0, "cut": 0}
+            return dict(none, exit_code=128 + signal.SIGKILL, killed_by="memory"), b""
         pipes = [os.pipe() for _ in range(3)]
         child_ends = [pipes[0][0], pipes[1][1], pipes[2][1]]
         feed, sources = pipes[0][1], {pipes[1][0]: 0, pipes[2][0]: 1}
@@ -154,10 +174,10 @@ class Processes:
                 break
             if now >= watch:
                 watch = now + POLL_SECONDS
-                memory, cpu, threads = self.usage(limits["memory_bytes"])
+                memory, cpu, threads = self.usage(limits["memory_bytes"], held)
                 used = resource.getrusage(resource.RUSAGE_CHILDREN)
                 cpu += used.ru_utime + used.ru_stime - spent.ru_utime - spent.ru_stime
-                if memory > limits["memory_bytes"]:
+                if memory > limits["memory_bytes"] or held.too_many_files() or starving():
                     killed = "memory"
                 elif cpu > limits["cpu_seconds"]:
                     killed = "cpu"
@@ -220,42 +240,3 @@ class Processes:
                     signalled = os.WIFSIGNALED(status)
                     code = 128 + os.WTERMSIG(status) if signalled else os.WEXITSTATUS(status)
         return code
-
-
-def sizes(path: str) -> dict[bytes, int]:
-    """The lines of a file of /proc that give a size, in bytes."""
-    with open(path, "rb") as file:
-        words = [line.split() for line in file]
-    return {w[0]: int(w[1]) * 1024 for w in words if len(w) == 3 and w[2] == b"kB"}
-
-
-def resident(pid: int) -> tuple[int, int]:
-    """Bytes that a process holds: of its own, and of shared memory."""
-    with contextlib.suppress(OSError, IndexError, ValueError):
-        found = sizes(f"/proc/{pid}/status")
-        if b"RssAnon:" in found:
-            return found[b"RssAnon:"], found.get(b"RssShmem:", 0)
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            pages, of_files = file.read().split()[1:3]
-        return (int(pages) - int(of_files)) * resource.getpagesize(), 0
-    return 0, 0
-
-
-def part_of(pid: int, size: int) -> int:
-    """A process's part of the shared memory it maps; all of it if it does not let us look."""
-    try:
-        return min(size, sizes(f"/proc/{pid}/smaps_rollup").get(b"Pss_Shmem:", size))
-    except ProcessLookupError:
-        return 0
-    except FileNotFoundError:
-        return size if os.path.exists(f"/proc/{pid}") else 0
-    except (OSError, ValueError):
-        return size
-
-
-def oom_kills() -> int:
-    """How many processes the kernel has killed in our control group for want of memory."""
-    for path in ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"):
-        with contextlib.suppress(OSError), open(path) as file:
-            return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
-    return 0

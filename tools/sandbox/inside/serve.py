@@ -46,9 +46,10 @@ class Server:
 
     def __init__(self, hello: dict[str, Any], control: int, wake: int) -> None:
         self.person = Person(hello.get("uid"), bool(hello.get("bound")))
-        self.processes = Processes(self.person, control, wake)
         self.workspace = hello["workspace"]
         self.home = hello["home"]
+        folders = (self.workspace, self.home, "/tmp", "/dev/shm")  # noqa: S108
+        self.processes = Processes(self.person, control, wake, folders)
         self.scratch: str | None = hello.get("scratch")
         self.env: dict[str, str] = hello["env"]
         self.env.setdefault("PATH", os.environ.get("PATH", os.defpath))
@@ -76,6 +77,7 @@ class Server:
         self.helpers = hidden if self.person.concealed else self.tools
         self.tree = Tree(self.workspace, self.person)
         self.history = History(self.tree, private, self.person, self.env["PATH"])
+        self.history.most = 2 * self.limits["disk_bytes"]
         self.opening: Entries = {}
 
     def put(self, head: dict[str, Any], body: bytes) -> Frame:
@@ -96,6 +98,7 @@ class Server:
     def begin(self, head: dict[str, Any], body: bytes) -> Frame:
         """Record what has been put as the state at opening."""
         self.history.begin(self.opening)
+        self.processes.opened(self.limits["disk_bytes"])
         return {"base": self.history.base, "python": self.python, "apart": self.person.other}, b""
 
     def run(self, head: dict[str, Any], body: bytes) -> Frame:

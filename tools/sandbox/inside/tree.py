@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from .common import Entries, Person, Refused, parts_of, spawn, write_all
 
 CHUNK = 1 << 20
+MOST_NAMES = 64 << 20
 RACY_NS = 100_000_000
 FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -158,12 +159,19 @@ class Tree:
         return []
 
     def walk(self) -> Iterator[tuple[bytes, os.stat_result]]:
-        """Every regular file and link outside `.git` folders."""
+        """Every regular file and link outside `.git` folders.
+
+        Raises Refused when their paths alone would take much memory.
+        """
         stack = [b""]
+        size = 0
         while stack:
             folder = stack.pop()
             for entry in self.listing(folder):
                 path = folder + b"/" + entry.name if folder else entry.name
+                size += len(path)
+                if size > MOST_NAMES:
+                    raise Refused("sandbox", "too many files with long paths: remove some first")
                 if entry.name == b".git":
                     continue
                 if entry.is_dir(follow_symlinks=False):
@@ -217,6 +225,8 @@ class Tree:
         stack = [b""]
         while stack:
             folder = stack.pop()
+            if not os.access(self.at(folder), os.W_OK | os.X_OK, effective_ids=True):
+                os.chmod(self.at(folder), 0o755)  # noqa: S103
             for entry in self.listing(folder):
                 path = folder + b"/" + entry.name if folder else entry.name
                 if path == b".git":
