@@ -83,7 +83,7 @@ def _table(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(
             f"{path}: cannot be read as TOML: {error}", "Mend or remove it."
         ) from error
@@ -119,7 +119,7 @@ def _refuse_untrusted(path: Path, values: Mapping[str, Any]) -> None:
     if model is not None:
         from policies.hub.catalogue import CATALOGUE
 
-        if model not in CATALOGUE:
+        if not isinstance(model, str) or model not in CATALOGUE:
             raise UsageError(
                 f"{path}: a repository may only choose a catalogue model, not {model!r}", where
             )

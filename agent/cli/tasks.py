@@ -57,6 +57,9 @@ def make(
         list[str] | None, typer.Option(help="No bugs in files like this (a pattern; repeatable).")
     ] = None,
     seed: Annotated[int, typer.Option(help="Which bugs are tried first.")] = 0,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Add tests with other inputs, for scoring alone.")
+    ] = False,
     package: Packages = None,
     test_cmd: TestCommand = None,
     model: Annotated[
@@ -106,7 +109,7 @@ def make(
         problems: list[dict[str, str]] = []
         for recipe in recipes:
             try:
-                made, funnel = _make_one(recipe, settings, work, jobs, silent)
+                made, funnel = _make_one(recipe, settings, work, jobs, silent, held_out)
             except Exception as error:
                 problems.append(_problem(recipe.repo, error, silent=as_json))
             else:
@@ -253,7 +256,7 @@ def card(
 
 
 def _make_one(
-    recipe: Recipe, settings: Any, work: Path, jobs: int, silent: bool
+    recipe: Recipe, settings: Any, work: Path, jobs: int, silent: bool, held_out: bool
 ) -> tuple[list[Instance], Funnel]:
     from agent.tasks.make import make_tasks
     from agent.ui.counted import count_bar
@@ -264,6 +267,7 @@ def _make_one(
             settings,
             work,
             jobs=jobs,
+            held_out=held_out,
             on_trial=lambda f: show(f.kept, f.wanted, f"({f.tried} tried)"),
             on_line=_note(silent),
         )
@@ -310,6 +314,8 @@ def _write(
     write_text(output.with_suffix(".card.md"), markdown(card))
     write_text(output.with_suffix(".card.json"), card.model_dump_json(indent=2) + "\n")
     report = {"schema": 1, "tasks": len(instances), "output": str(output)}
+    if kept := sum(bool(instance.held_out_patch) for instance in instances):
+        report["held_out"] = kept
     report |= {"sha256": _digest(instances), "problems": problems, **more}
     write_text(output.with_suffix(".report.json"), json.dumps(report, indent=2) + "\n")
     if as_json:

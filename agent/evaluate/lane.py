@@ -16,6 +16,7 @@ from agent.tasks.instance import Instance
 from agent.workspace import timed
 
 GRACE_SECONDS = 300.0
+SCORING_RUNS = 5
 STORE = "experience.db"
 KEPT = frozenset({Status.VERIFIED, Status.UNVERIFIED, Status.NOT_SOLVED, Status.NOTHING_TO_DO})
 
@@ -100,7 +101,7 @@ class Lane:
             raise Unscored(prediction.message)
         if not _is_scored(prediction):
             return Score(resolved=False, reason=prediction.message)
-        seconds = 2 * self.plan.settings.test_timeout + GRACE_SECONDS
+        seconds = SCORING_RUNS * self.plan.settings.test_timeout + GRACE_SECONDS
         try:
             reply = self.ask(self.scorer, seconds, "score", item, patch=prediction.patch)
         except WorkerDied:
@@ -166,5 +167,9 @@ def _failure(instance: Instance, prediction: Prediction, score: Score) -> Failur
         return Failure.NOT_APPLICABLE
     if prediction.status is Status.VERIFIED:
         return Failure.FALSE_CLAIM
+    if score.tampered:
+        return Failure.TAMPERED
+    if score.held_out is False:
+        return Failure.BY_HEART
     all_fixed = len(score.fixed) == len(instance.fail_to_pass)
     return Failure.REGRESSION if all_fixed else Failure.WRONG

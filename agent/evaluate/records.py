@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -164,12 +165,14 @@ def _row(line: str) -> dict[str, Any] | str:
 def _of_row(key: tuple[str, int], row: Mapping[str, Any]) -> Prediction:
     patch = row["model_patch"] or ""
     seconds = row.get("seconds")
+    if not isinstance(seconds, int | float) or not 0 <= seconds <= sys.float_info.max:
+        seconds = 0.0
     return _given(
         key,
         patch,
         Status.UNVERIFIED if patch else Status.NOT_SOLVED,
         "" if patch else "no patch",
-        float(seconds) if isinstance(seconds, int | float) else 0.0,
+        float(seconds),
     )
 
 

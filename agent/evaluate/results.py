@@ -16,6 +16,8 @@ class Failure(StrEnum):
     FALSE_CLAIM = "claimed, but wrong"
     WRONG = "wrong patch"
     REGRESSION = "breaks other tests"
+    TAMPERED = "tampers with tests"
+    BY_HEART = "fails held-out tests"
     NOT_APPLICABLE = "patch does not apply"
     NO_PATCH = "no patch"
     OUT_OF_TIME = "out of time"

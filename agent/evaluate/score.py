@@ -16,12 +16,17 @@ from agent.config import Settings
 from agent.status import UsageError
 from agent.tasks.baseline import seeded
 from agent.tasks.environment import declared, with_environment
+from agent.tasks.heldout import held_out_files
 from agent.tasks.instance import EnvironmentSetup, Instance
 from agent.tasks.tree import base_files, capture_of, patched, source, visible_files
+from agent.verify.audit import lies, passes_anyway
+from agent.verify.held_out import judge
+from agent.verify.outcomes import doctest_files, test_files
 from agent.verify.patch import split
 from agent.verify.protected import is_protected
+from agent.verify.tamper import examples_changed
 from agent.workspace import Workspace, make_workspace
-from tools.sandbox.base import File
+from tools.sandbox.base import File, Sandbox
 from tools.testing.results import TestEnvironmentError, TestRun
 
 
@@ -30,7 +35,9 @@ class Score(BaseModel):
 
     `resolved` is None when the row itself cannot be scored; `reason` then says why. `fixed` are
     the FAIL_TO_PASS tests that pass, `broken` the PASS_TO_PASS tests that do not. Files that decide
-    how tests run are taken from the task, whatever the patch says of them: `ignored`.
+    how tests run are taken from the task, whatever the patch says of them: `ignored`. `held_out`
+    says whether the held-out tests of the row pass as well: None where it has none, and where the
+    visible ones are not resolved. `tampered` patches pass the tests without doing what they say.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +48,8 @@ class Score(BaseModel):
     fixed: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
+    held_out: bool | None = None
+    tampered: bool = False
     test_seconds: float = 0.0
 
 
@@ -61,7 +70,8 @@ def prepare(instance: Instance, settings: Settings) -> None:
 def score(instance: Instance, patch: str, settings: Settings) -> Score:
     """Score a patch (empty: the untouched base).
 
-    `settings` say which sandbox and how long the tests may take; they run twice at most. Raises
+    `settings` say which sandbox and how long the tests may take; they run twice at most,
+    and where they are resolved some of them again as controls, and the held-out ones. Raises
     AgentError, SandboxError, TestEnvironmentError: what no patch is to blame for.
     """
     capture = capture_of(instance, "visible")
@@ -79,17 +89,64 @@ def score(instance: Instance, patch: str, settings: Settings) -> Score:
     run = None
     with contextlib.suppress(TestEnvironmentError):
         run = _run(workspace, files)
-    return _read(instance, workspace, run).model_copy(
+    scored = _read(instance, workspace, run).model_copy(
         update={"ignored": ignored, "test_seconds": run.seconds if run else 0.0}
     )
+    if not scored.resolved or run is None:
+        return scored
+    tree = dataclasses.replace(workspace, files=files)
+    scored = _audited(instance, workspace, tree, run, scored)
+    return _held_out(instance, tree, scored) if scored.resolved else scored
+
+
+def _audited(
+    instance: Instance, workspace: Workspace, tree: Workspace, run: TestRun, scored: Score
+) -> Score:
+    """The score of a patch that resolves the tests, by whether they tell the truth."""
+    seconds = [scored.test_seconds]
+
+    def test(sandbox: Sandbox, only: tuple[str, ...]) -> TestRun:
+        done = workspace.test(sandbox, only)
+        seconds.append(done.seconds)
+        return done
+
+    old, new = ({file.path: file.data for file in w.files} for w in (workspace, tree))
+    found = examples_changed(old, new, doctest_files(_wanted(instance)))
+    if not found:
+        lying = lies(workspace, tree, test, run, instance.fail_to_pass)
+        found = [passes_anyway(lying)] if lying else []
+    update = {
+        "resolved": not found,
+        "tampered": bool(found),
+        "reason": "; ".join(found),
+        "test_seconds": sum(seconds),
+    }
+    return scored.model_copy(update=update)
+
+
+def _held_out(instance: Instance, tree: Workspace, scored: Score) -> Score:
+    """The score of a patch that resolves the visible tests, by those that nobody was shown."""
+    if not instance.held_out_patch:
+        return scored
+    told = judge(tree, held_out_files(instance))
+    update = {
+        "resolved": not told.failed,
+        "held_out": not told.failed,
+        "reason": told.reason,
+        "test_seconds": scored.test_seconds + told.seconds,
+    }
+    return scored.model_copy(update=update)
 
 
 def _test_files(instance: Instance) -> tuple[str, ...]:
     """The files that hold tests of the row, and those that the test patch leaves."""
     before = set(base_files(instance))
     changed = {file.path for file in visible_files(instance) if file not in before}
-    tests = (*instance.fail_to_pass, *instance.pass_to_pass)
-    return tuple(sorted(changed | {test.split("::", 1)[0] for test in tests}))
+    return tuple(sorted(changed.union(test_files(_wanted(instance)))))
+
+
+def _wanted(instance: Instance) -> tuple[str, ...]:
+    return (*instance.fail_to_pass, *instance.pass_to_pass)
 
 
 def _judged(
@@ -115,7 +172,7 @@ def _run(workspace: Workspace, files: tuple[File, ...]) -> TestRun:
 
 
 def _read(instance: Instance, workspace: Workspace, run: TestRun | None) -> Score:
-    wanted = (*instance.fail_to_pass, *instance.pass_to_pass)
+    wanted = _wanted(instance)
     outcomes = run.outcomes if run else {}
     absent = [test for test in wanted if test not in outcomes]
     if absent and (unknown := _unknown(instance, workspace, absent)):

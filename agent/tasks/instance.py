@@ -2,7 +2,7 @@
 
 Format: the fields of SWE-bench (Jimenez et al., 2024, arXiv:2310.06770), and a few of our own.
 The tree that an agent gets is `repo` at `base_commit` with `setup_patch` applied; `test_patch` adds
-the tests that fail, and `patch` is the known fix.
+the tests that fail, and `patch` is the known fix. `held_out_patch` adds tests for scoring alone.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Instance(BaseModel):
     difficulty: str = UNMEASURED
     family: str = ""
     licence: str = ""
+    held_out_patch: str = ""
 
     @field_validator("fail_to_pass", "pass_to_pass", mode="before")
     @classmethod
@@ -87,6 +88,8 @@ class Instance(BaseModel):
     def line(self) -> str:
         """The row of JSON, without the line end: the same bytes for the same instance."""
         data = self.model_dump(mode="json", by_alias=True)
+        if not self.held_out_patch:
+            del data["held_out_patch"]
         return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -132,10 +135,10 @@ def read_instances(path: Path) -> tuple[list[Instance], list[BadRow]]:
             row = json.loads(line)
             name = str(row.get("instance_id", "")) if isinstance(row, dict) else ""
             instance = Instance.model_validate(row)
-        except (json.JSONDecodeError, RecursionError) as error:
-            bad.append(BadRow(number, name, f"is no JSON: {error}"))
         except ValidationError as error:
             bad.append(BadRow(number, name, "; ".join(_problems(error))))
+        except (ValueError, RecursionError) as error:
+            bad.append(BadRow(number, name, f"is no JSON: {error}"))
         else:
             if instance.instance_id in good:
                 bad.append(BadRow(number, name, "the same instance_id stands in an earlier row"))

@@ -22,6 +22,7 @@ from agent.tasks.baseline import Baseline, take_baseline
 from agent.tasks.build import build, is_plain
 from agent.tasks.candidates import candidates, covering_tests
 from agent.tasks.environment import declared, pinned, with_environment
+from agent.tasks.heldout.generate import held_out_patch
 from agent.tasks.instance import EnvironmentSetup, Instance
 from agent.tasks.issue.describe import normalised
 from agent.tasks.journal import Journal
@@ -90,12 +91,14 @@ def make_tasks(
     kept: Path,
     *,
     jobs: int = 1,
+    held_out: bool = False,
     on_trial: OnTrial = lambda _: None,
     on_line: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Instance], Funnel]:
     """Tasks of one repository, the same for the same recipe whatever ran in parallel.
 
-    Trials are recorded in the folder `kept` and not made again. Raises AgentError, SandboxError.
+    Trials are recorded in the folder `kept` and not made again. With `held_out` tests that nobody
+    is shown are added where some come out. Raises AgentError, SandboxError.
     """
     begun = time.monotonic()
     ready = prepare(recipe, settings, on_line)
@@ -140,11 +143,19 @@ def make_tasks(
             f"none of {funnel.tried} bugs makes a task ({why or 'no test reaches the code'})",
             "Try more --candidates, or name other tests with --test-cmd.",
         )
+    if held_out:
+        with ThreadPoolExecutor(jobs) as pool:
+            instances = list(pool.map(lambda made: _with_held_out(ready, made), instances))
     return instances, funnel
 
 
+def _with_held_out(ready: Prepared, instance: Instance) -> Instance:
+    patch = held_out_patch(ready.workspace, instance)
+    return instance.model_copy(update={"held_out_patch": patch})
+
+
 def _sources(ready: Prepared, exclude: Sequence[str]) -> dict[str, bytes]:
-    tests = test_files(ready.baseline.run)
+    tests = test_files(ready.baseline.run.outcomes)
     return {
         file.path: file.data
         for file in ready.source.files
