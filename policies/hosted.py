@@ -286,7 +286,7 @@ def _call(raw: Any) -> ToolCall:
     text = raw.function.arguments or "{}"
     try:
         arguments = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
         arguments = {MALFORMED: text}

@@ -52,8 +52,14 @@ def encode(event: Event) -> tuple[str, dict[str, bytes]]:
 
 
 def decode(body: str, blob: Callable[[str], bytes]) -> Event:
-    """The event of a row. `blob` returns the uncompressed blob of a SHA-256."""
-    data = _decode(json.loads(body), blob)
+    """The event of a row. `blob` returns the uncompressed blob of a SHA-256.
+
+    Raises CodecError, and whatever `blob` raises for a digest that it does not know.
+    """
+    try:
+        data = _decode(json.loads(body), blob)
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise CodecError(f"the stored event is damaged: {error}") from error
     if not isinstance(data, dict):
         raise CodecError("the stored event is not a JSON object")
     kind, version = data.get("kind"), data.get("v")
@@ -63,11 +69,11 @@ def decode(body: str, blob: Callable[[str], bytes]) -> Event:
             f"{label} is newer than this apprentice, which reads up to version {SCHEMA_VERSION}: "
             "upgrade apprentice-agent"
         )
-    for step in range(version, SCHEMA_VERSION):
-        upgrade = UPGRADES.get((str(kind), step))
-        data = {**(upgrade(data) if upgrade else data), "v": step + 1}
+    for upgraded, step in sorted(UPGRADES):
+        if upgraded == kind and step >= version:
+            data = {**UPGRADES[upgraded, step](data), "v": step + 1}
     try:
-        return EVENT.validate_python(data)
+        return EVENT.validate_python({**data, "v": SCHEMA_VERSION})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

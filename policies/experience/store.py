@@ -185,7 +185,7 @@ class Store:
             for after, body in rows:
                 try:
                     event = decode(body, self._blob)
-                except (CodecError, ValueError) as error:
+                except CodecError as error:
                     raise StoreError(f"{self.path}, {trajectory_id}, event {after}: {error}") from (
                         error
                     )

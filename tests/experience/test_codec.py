@@ -122,6 +122,20 @@ def test_a_newer_event_names_its_version():
         decode(row(v=9), {}.__getitem__)
 
 
+@pytest.mark.parametrize(
+    "body",
+    ["", "[", "[" * 5000, "9" * 5000, '{"$blob": "unknown"}', '{"$float": []}', '{"$float": "x"}'],
+    ids=range(7),
+)
+def test_a_damaged_row_is_an_error_that_says_so(body):
+    with pytest.raises(CodecError, match="the stored event"):
+        decode(body, lambda _: b"[" * 5000)
+
+
+def test_a_version_from_long_ago_takes_no_time():
+    assert decode(row(v=-(10**300)), {}.__getitem__) == decode(row(), {}.__getitem__)
+
+
 def test_an_unknown_kind_names_kind_and_version():
     with pytest.raises(CodecError, match="'dreamt' of schema version 1"):
         decode(row(kind="dreamt"), {}.__getitem__)
