@@ -6,7 +6,7 @@ BIN := .venv/bin
 # pytest keeps its rewritten plugins as bytecode; without it each of many runs rewrites them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow lint image bench clean
+.PHONY: demo test test-slow defences lint image bench clean
 
 demo: .venv/done .venv-demo/done
 	$(BIN)/agent models pull
@@ -33,6 +33,10 @@ define run-tests
 	    $(BIN)/python -m pytest -m "$(MARKED) and not docker" $(PYTEST_ARGS); \
 	fi
 endef
+
+# Switches each defence off in a copy, and expects a test to fail.
+defences: .venv/done
+	$(BIN)/python -m tests.redteam.switch_off
 
 lint: .venv/done
 	$(BIN)/ruff check .
