@@ -13,15 +13,16 @@ import signal
 import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from agent.repository import Capture, git_errors, is_plain, through_link
+from agent.paths import is_plain, through_link
+from agent.repository import Capture, git_errors
 from agent.status import AgentError, EnvironmentFailure, Status, UsageError
-from agent.undo import Change, forget, note
+from agent.undo import SCRATCH, Change, digest, forget, note, prepare, restore
 from agent.verify.verifier import Verdict
 from policies.experience.events import Applied
 
@@ -144,15 +145,16 @@ def _commit(repo: Repo, capture: Capture, verdict: Verdict, message: str) -> str
         _patch_file(verdict.diff) as patch,
     ):
         _apply_cached(repo, patch, env)
-        with _written(capture, verdict, new), git_errors():
-            repo.git.update_ref("-m", "agent solve", "HEAD", new, capture.head)
         target = f"commit {new[:12]}"
         if capture.dirty:
             target += " (verified together with your uncommitted work)"
-        try:
-            _apply_cached(repo, patch, {})
-        except AgentError:
-            target += " (the index is locked: run `git reset` to refresh it)"
+        with _written(capture, verdict, new):
+            with git_errors():
+                repo.git.update_ref("-m", "agent solve", "HEAD", new, capture.head)
+            try:
+                _apply_cached(repo, patch, {})
+            except (AgentError, OSError):
+                target += " (the index is locked: run `git reset` to refresh it)"
     return target
 
 
@@ -178,47 +180,71 @@ _SAVED = "The patch is saved with the trajectory: see `agent experience show las
 def _written(capture: Capture, verdict: Verdict, commit: str = "") -> Iterator[None]:
     """Write the verdict's files into the working tree; put everything back if the block fails.
 
-    The next run puts them back if this process dies before HEAD is at `commit`, if one is given.
+    If this process dies in between, the next run puts back what is half written; `commit` is the
+    one that the block moves HEAD to, if any.
     """
-    known = {file.path: file.data for file in capture.files}
-    targets = {path: capture.root / path for path in verdict.files}
-    for path in targets:
-        _check_unchanged(capture.root, path, known.get(path))
-    modes = {path: target.stat().st_mode for path, target in targets.items() if target.exists()}
-    made = [p for t in targets.values() for p in _missing_folders(t)]
-    scratch = {p: t.with_name(f".apprentice-{secrets.token_hex(8)}") for p, t in targets.items()}
-    done: list[str] = []
-    changes = [
-        Change(path, os.path.relpath(scratch[path], capture.root), known.get(path),
-               modes.get(path), data)
-        for path, data in verdict.files.items()
-    ]  # fmt: skip
+    root, known = capture.root, {file.path: file.data for file in capture.files}
+    _check_folders(verdict.files)
+    for path in verdict.files:
+        _check_unchanged(root, path, known.get(path))
+    made = [parent for path in verdict.files for parent in _missing_folders(root / path)]
+    changes = [_change(root, path, known.get(path), data) for path, data in verdict.files.items()]
+    begun: list[Change] = []
     try:
-        note(capture.root, changes, made, commit)
-        for path, data in verdict.files.items():
+        folders = [folder.relative_to(root).as_posix() for folder in made]
+        note(root, changes, folders, capture.head, commit)
+        for change in changes:
+            data = verdict.files[change.path]
             if data is not None:
-                mode = _mode(modes.get(path), verdict.modes.get(path))
-                _prepare(scratch[path], data, mode)
-        for path, data in verdict.files.items():
-            done.append(path)
-            _place(None if data is None else scratch[path], targets[path])
+                mode = _mode(change.mode, verdict.modes.get(change.path))
+                (root / change.scratch).parent.mkdir(parents=True, exist_ok=True)
+                prepare(root / change.scratch, data, mode)
+        for change in changes:
+            _check_unchanged(root, change.path, change.old)
+            begun.append(change)
+            _place(None if change.new is None else root / change.scratch, root / change.path)
         yield
     except BaseException as error:
-        for path in done:
-            old = known.get(path)
-            with contextlib.suppress(OSError):
-                if old is not None:
-                    _prepare(scratch[path], old, modes[path])
-                _place(None if old is None else scratch[path], targets[path])
-        _clean_up(scratch.values(), made)
+        kept = _roll_back(root, begun)
+        _clean_up([root / change.scratch for change in changes], made)
+        if kept:
+            raise EnvironmentFailure(
+                f"the patch failed, and {', '.join(kept)} could not be put back",
+                "Make it writable, or free some disk space: the next run puts it back.",
+            ) from error
+        forget(root)
         if isinstance(error, OSError):
             raise EnvironmentFailure(
-                f"{error.filename or capture.root} cannot be written: {error.strerror}",
+                f"{error.filename or root} cannot be written: {error.strerror}",
                 "Use --patch FILE to save the patch elsewhere.",
             ) from error
         raise
-    finally:
-        forget(capture.root)
+    forget(root)
+
+
+def _change(root: Path, path: str, old: bytes | None, data: bytes | None) -> Change:
+    scratch = PurePosixPath(path).with_name(SCRATCH + secrets.token_hex(8))
+    mode = None if old is None else (root / path).stat().st_mode
+    return Change(path=path, scratch=str(scratch), old=old, mode=mode, new=digest(data))
+
+
+def _roll_back(root: Path, changes: Sequence[Change]) -> list[str]:
+    """Restore files, except those that the user has changed since; those that cannot be."""
+    failed = []
+    for change in changes:
+        try:
+            restore(root, change)
+        except OSError:
+            failed.append(change.path)
+    return failed
+
+
+def _check_folders(files: Iterable[str]) -> None:
+    paths = set(files)
+    for path in paths:
+        for folder in PurePosixPath(path).parents:
+            if str(folder) in paths:
+                raise Conflict(f"the patch makes a folder of the file {str(folder)!r}", _SAVED)
 
 
 def _check_unchanged(root: Path, path: str, expected: bytes | None) -> None:
@@ -256,16 +282,6 @@ def _missing_folders(target: Path) -> list[Path]:
     return [parent for parent in target.parents if not parent.exists()]
 
 
-def _prepare(scratch: Path, data: bytes, mode: int) -> None:
-    """Write a file that is to be renamed onto another beside it, and have it on disk."""
-    scratch.parent.mkdir(parents=True, exist_ok=True)
-    with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.chmod(mode & 0o7777)
-
-
 def _place(prepared: Path | None, target: Path) -> None:
     if prepared is None:
         target.unlink(missing_ok=True)
@@ -275,7 +291,8 @@ def _place(prepared: Path | None, target: Path) -> None:
 
 def _clean_up(files: Iterable[Path], folders: list[Path]) -> None:
     for file in files:
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            file.unlink()
     for folder in sorted(set(folders), key=lambda path: -len(path.parts)):
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -99,7 +99,9 @@ def _sandboxes(settings: Settings) -> Iterator[Check]:
                 clock = timed()
                 sandbox.run(["true"])
                 call = clock()
+                filtered = "filtered" if sandbox.filtered else "NOT filtered: no seccomp here"
             detail = f"opens in {opened:.2f} s, a call takes {call * 1000:.1f} ms"
+            detail += f", commands are {filtered}"
             yield Check(f"sandbox: {name}", True, detail)
         except SandboxError as error:
             yield Check(f"sandbox: {name}", None, str(error))

@@ -9,16 +9,16 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.paths import is_plain, key_of, through_link
 from agent.status import EnvironmentFailure, UsageError
-from agent.undo import recover
+from agent.undo import note_path, pending, recover
 from tools.sandbox.base import MIB, File
 
 if TYPE_CHECKING:
@@ -38,7 +38,6 @@ SAFE_ENVIRONMENT = {
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_TERMINAL_PROMPT": "0",
 }
-_IGNORABLE = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
 
 @dataclass(frozen=True)
@@ -105,25 +104,6 @@ def _check_root(repo: Repo) -> None:
     )
 
 
-def is_plain(path: str) -> bool:
-    """Whether a path, as git gives it, names a file below the root and outside of `.git`.
-
-    What other file systems take for `.git` counts as such: case, characters that HFS+ ignores,
-    ends and short names of NTFS.
-    """
-    parts = path.split("/")
-    if "\0" in path or any(part in ("", ".", "..") for part in parts):
-        return False
-    names = (_IGNORABLE.sub("", part).casefold().partition(":")[0].rstrip(" .") for part in parts)
-    return not any(name in (".git", "git~1") for name in names)
-
-
-def through_link(root: Path, path: str) -> bool:
-    """Whether a folder on the way to the file is a link."""
-    folders = PurePosixPath(path).parents
-    return any((root / folder).is_symlink() for folder in folders if folder.name)
-
-
 @contextmanager
 def git_errors(hint: str = "") -> Iterator[None]:
     """Turn what git says of a failure into an EnvironmentFailure."""
@@ -139,9 +119,9 @@ def git_errors(hint: str = "") -> Iterator[None]:
 def capture(repo: Repo) -> Capture:
     """Read the working tree, uncommitted work included.
 
-    Raises UsageError on submodules and on names that lead out of the tree, EnvironmentFailure
-    when a file cannot be read or the tree is too large. Files behind a link are not there, as
-    for git.
+    Raises UsageError on submodules and on names in the index that lead out of the tree,
+    EnvironmentFailure when a file cannot be read or the tree is too large. Files behind a link
+    are not there, as for git; nor are untracked repositories and names that are not plain.
     """
     root = Path(repo.working_dir)
     with git_errors():
@@ -155,7 +135,7 @@ def capture(repo: Repo) -> Capture:
         )
     files: list[File] = []
     size = 0
-    for path in sorted({*entries, *filter(None, listed)}):
+    for path in sorted({*entries, *filter(is_plain, listed)}):
         if not is_plain(path):
             raise UsageError(
                 f"git lists {path!r}, which is no file below {root}", "Work in a fresh clone."
@@ -219,10 +199,9 @@ def only_run(root: Path) -> Iterator[None]:
     from policies.paths import data_root
 
     folder = data_root() / "locks"
-    name = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        opened = (folder / f"{name}.lock").open("a+")
+        opened = (folder / f"{key_of(root)}.lock").open("a+")
     except OSError as error:
         raise EnvironmentFailure(
             f"{folder} cannot be written: {error.strerror}",
@@ -240,16 +219,18 @@ def only_run(root: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        try:
-            recover(root, lambda: _head(root))
-        except OSError as error:
-            raise EnvironmentFailure(
-                f"{error.filename or root} cannot be written: {error.strerror}",
-                "A run that was killed has left a patch half applied there: make it writable.",
-            ) from error
+        if pending(root):
+            _recover(root)
         yield
 
 
-def _head(root: Path) -> str:
-    with closing(open_repository(root)) as repo:
-        return str(repo.head.commit.hexsha)
+def _recover(root: Path) -> None:
+    try:
+        with closing(open_repository(root)) as repo:
+            recover(root, repo)
+    except OSError as error:
+        raise EnvironmentFailure(
+            f"{error.filename or root} cannot be read or written: {error.strerror}",
+            "A run that was killed may have left a patch half applied there: make it writable, "
+            f"or remove its note, {note_path(root)}, to leave the files as they are.",
+        ) from error

@@ -34,6 +34,11 @@ class Workspace:
     test_timeout: float
 
     @property
+    def contents(self) -> dict[str, bytes]:
+        """The bytes of each regular file."""
+        return _contents(self.files)
+
+    @property
     def shown_command(self) -> tuple[str, ...]:
         """The test command as a person would write it."""
         runner = ("pytest",) if self.command.framework == "pytest" else ()
@@ -95,7 +100,7 @@ def make_workspace(
 
     Raises UsageError without a test command, EnvironmentFailure on a bad environment.
     """
-    contents = {file.path: file.data for file in capture.files if file.mode != "120000"}
+    contents = _contents(capture.files)
     try:
         command = detect(contents.keys(), contents.__getitem__, settings.test_command)
     except NoTestsError as error:
@@ -123,16 +128,25 @@ def make_workspace(
     return Workspace(capture.files, settings.sandbox, spec, command, settings.test_timeout)
 
 
-def _own_modules(paths: Iterable[str]) -> tuple[str, ...]:
-    """The top-level modules of the repository: an installed copy of one may hold the fix."""
+def _contents(files: Iterable[File]) -> dict[str, bytes]:
+    return {file.path: file.data for file in files if file.mode != "120000"}
+
+
+def _own_modules(contents: Mapping[str, bytes]) -> tuple[str, ...]:
+    """The top-level modules of the repository: an installed copy of one may hold the fix.
+
+    Namespace packages are shared with others, and stay.
+    """
     found = set()
-    for path in paths:
-        parts = path.removeprefix("src/").split("/")
-        if len(parts) == 2 and parts[1] == "__init__.py":
+    for path, data in contents.items():
+        first, _, rest = path.partition("/")
+        parts = (rest if first in ("src", "lib", "python") else path).split("/")
+        shared = b"extend_path" in data or b"declare_namespace" in data
+        if len(parts) == 2 and parts[1] == "__init__.py" and not shared:
             found.add(parts[0])
         elif len(parts) == 1 and path.endswith(".py"):
             found.add(parts[0].removesuffix(".py"))
-    return tuple(sorted(found))
+    return tuple(sorted(found - {"__init__", "setup", "conftest"}))
 
 
 def check_sandbox(settings: Settings) -> None:

@@ -81,12 +81,24 @@ def blame_tool(root: str) -> Tool[GitBlame]:
     """git_blame over the history of the repository at `root`, on the host.
 
     Of git's complaints only known ones are told: others may quote a file that the repository's
-    settings name (blame.ignoreRevsFile), which can be any file of the host.
+    settings name (blame.ignoreRevsFile), which can be any file of the host. Whoever opened the
+    repository has accepted whose it is, by settings of the user that git is kept from here.
     """
+    accepted = ("-c", f"safe.directory={os.path.realpath(root)}")
 
     def blame(_: Sandbox, arguments: GitBlame) -> Observation:
         lines = f"{arguments.start_line},{arguments.end_line}"
-        command = [*_GIT, "-C", root, "blame", "--no-textconv", "--date=short", "-L", lines]
+        command = [
+            *_GIT,
+            *accepted,
+            "-C",
+            root,
+            "blame",
+            "--no-textconv",
+            "--date=short",
+            "-L",
+            lines,
+        ]
         try:
             done = subprocess.run(
                 [*command, "HEAD", "--", arguments.path.strip()],

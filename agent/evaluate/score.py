@@ -19,7 +19,7 @@ from agent.tasks.environment import declared, with_environment
 from agent.tasks.heldout import held_out_files
 from agent.tasks.instance import EnvironmentSetup, Instance
 from agent.tasks.tree import base_files, capture_of, patched, source, visible_files
-from agent.verify.audit import lies, passes_anyway
+from agent.verify.audit import audit
 from agent.verify.held_out import judge
 from agent.verify.outcomes import doctest_files, test_files
 from agent.verify.patch import split
@@ -113,8 +113,8 @@ def _audited(
     old, new = ({file.path: file.data for file in w.files} for w in (workspace, tree))
     found = examples_changed(old, new, doctest_files(_wanted(instance)))
     if not found:
-        lying = lies(workspace, tree, test, run, instance.fail_to_pass)
-        found = [passes_anyway(lying)] if lying else []
+        audited = audit(workspace, tree, test, run, instance.fail_to_pass)
+        found = [audited.finding] if audited.finding else []
     update = {
         "resolved": not found,
         "tampered": bool(found),

@@ -1,4 +1,8 @@
-"""Text from outside, made safe to show: no escapes, control, direction or unseen characters."""
+"""Text from outside, made safe to show: no escapes, control, direction or unseen characters.
+
+Joiners (U+200C, U+200D) are shown as escapes too, though some scripts and emoji need them: with
+them two names can look alike, and a file's name must be seen as it is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import re
 
 _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
-    "\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb"
+    "\u2028-\u202e\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff]"
 )
 

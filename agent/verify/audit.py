@@ -12,13 +12,14 @@ import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agent.verify.control import certain_ids, control_of
+from agent.verify.control import certain_ids, control_of, names_of
 from agent.verify.outcomes import passed
 from agent.workspace import Workspace
 from tools.sandbox.base import Sandbox
-from tools.testing.results import TestRun
+from tools.testing.results import COLLECTION, TestEnvironmentError, TestRun
 
 OTHERS = 40
+PADDING = 1 << 16
 
 Tested = Callable[[Sandbox, tuple[str, ...]], TestRun]
 """Runs tests by their ids in an open sandbox."""
@@ -32,21 +33,42 @@ class _Controls:
     certain: tuple[str, ...]
 
     def passing(self, tree: Workspace, test: Tested, ids: Sequence[str]) -> list[str]:
-        """Which of these tests pass all the same, in a fresh sandbox."""
-        wanted = tuple(test_id for test_id in self.certain if test_id in ids)
-        if not wanted:
+        """Which of these tests pass all the same, in a fresh sandbox: the whole suite is run, so
+        that its size does not tell the control from the real run."""
+        if not any(test_id in ids for test_id in self.certain):
             return []
         with tree.fresh() as sandbox:
             for path, source in self.files.items():
-                sandbox.write(path, source)
-            run = test(sandbox, wanted)
-        return [test_id for test_id in wanted if run.outcomes.get(test_id) == "passed"]
+                sandbox.write(path, padded(path, source))
+            try:
+                run = test(sandbox, ())
+            except TestEnvironmentError:
+                return []
+        passing = set(passed(run))
+        return [test_id for test_id in self.certain if test_id in ids and test_id in passing]
 
 
-def lies(
+@dataclass(frozen=True)
+class Audit:
+    """`lying` tests pass although they expect something else; `unchecked` are targets without a
+    control.
+    """
+
+    lying: tuple[str, ...]
+    unchecked: tuple[str, ...]
+
+    @property
+    def finding(self) -> str:
+        """What is held against the patch, if anything."""
+        named = ", ".join(self.lying[:3])
+        text = f"{len(self.lying)} tests pass although they expect something else: {named}"
+        return text if self.lying else ""
+
+
+def audit(
     base: Workspace, tree: Workspace, test: Tested, run: TestRun, targets: Sequence[str]
-) -> list[str]:
-    """Tests of a run on the patched `tree` that pass although they expect something else.
+) -> Audit:
+    """Run the controls of a run on the patched `tree`.
 
     All targets are looked at and a random part of the other tests, so that no patch can know which.
     What passes its control on the untouched `base` as well says nothing and is left out.
@@ -55,27 +77,43 @@ def lies(
     controls = _controls(base, chosen)
     found = controls.passing(tree, test, chosen)
     void = controls.passing(base, test, found)
-    return [test_id for test_id in found if test_id not in void]
+    return Audit(
+        tuple(test_id for test_id in found if test_id not in void),
+        tuple(target for target in _expanded(run, targets) if target not in controls.certain),
+    )
 
 
-def passes_anyway(tests: Sequence[str]) -> str:
-    """The finding that these tests lie."""
-    named = ", ".join(tests[:3])
-    return f"{len(tests)} tests pass although they expect something else: {named}"
+def padded(path: str, source: bytes) -> bytes:
+    """A Python file with a comment of random length at its end."""
+    if not path.endswith(".py"):
+        return source
+    return source + b"\n# " + b"." * secrets.randbelow(PADDING) + b"\n"
 
 
 def _chosen(run: TestRun, targets: Sequence[str]) -> list[str]:
-    others = [test_id for test_id in passed(run) if test_id not in targets]
+    """The targets and some others."""
+    wanted = _expanded(run, targets)
+    others = [test_id for test_id in passed(run) if test_id not in wanted]
     picked = random.Random(secrets.randbits(128)).sample(others, min(OTHERS, len(others)))  # noqa: S311
-    return [*targets, *picked]
+    return [*wanted, *picked]
+
+
+def _expanded(run: TestRun, targets: Sequence[str]) -> list[str]:
+    """The targets, with the tests of a file in the place of its collection."""
+    wanted: dict[str, None] = {}
+    for target in targets:
+        start = target.removesuffix(COLLECTION) + "::"
+        inside = [test_id for test_id in run.outcomes if test_id.startswith(start)]
+        wanted.update(dict.fromkeys(inside if target.endswith(COLLECTION) else [target]))
+    return list(wanted)
 
 
 def _controls(base: Workspace, ids: Sequence[str]) -> _Controls:
-    contents = {file.path: file.data for file in base.files if file.mode != "120000"}
     files: dict[str, bytes] = {}
     certain: list[str] = []
     for path in dict.fromkeys(test_id.split("::", 1)[0] for test_id in ids):
-        control = control_of(contents.get(path, b""), secrets.randbits(32))
+        source = base.contents.get(path, b"")
+        control = control_of(source, secrets.randbits(32), names_of(path, ids))
         if control is not None and (sure := certain_ids(control, path, ids)):
             files[path] = control.source
             certain += sure

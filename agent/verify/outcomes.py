@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from tools.testing.results import COLLECTION, FAILING, SESSION, TestRun
@@ -36,10 +37,11 @@ def passed(run: TestRun) -> tuple[str, ...]:
 
 def broken(before: TestRun, after: TestRun) -> tuple[str, ...]:
     """Tests that were better off before: passed and do not any more, or fail where they did not."""
+    same = before.outcomes.keys() & {*after.outcomes, *missing(before, after)}
     return tuple(
         test
         for test, outcome in before.outcomes.items()
-        if (outcome == "passed" and after.outcomes.get(test) != "passed")
+        if (outcome == "passed" and test in same and after.outcomes.get(test) != "passed")
         or (outcome not in FAILING and after.outcomes.get(test) in FAILING)
     )
 
@@ -47,6 +49,26 @@ def broken(before: TestRun, after: TestRun) -> tuple[str, ...]:
 def newly_failing(before: TestRun, after: TestRun) -> tuple[str, ...]:
     """Tests that fail and were not there before."""
     return tuple(test for test in after.failing if test not in before.outcomes)
+
+
+def missing(before: TestRun, after: TestRun) -> list[str]:
+    """Tests that were there before and are not any more.
+
+    Cases of a parametrised test may have got other names: they are not missing when the test has
+    at least as many cases as before, and none of them fails.
+    """
+    gone = [t for t in before.outcomes if t not in after.outcomes and not is_pseudo(t)]
+    had, has = (Counter(map(_function, run.outcomes)) for run in (before, after))
+    bad = {_function(test) for test in after.failing}
+    return sorted(
+        test
+        for test in gone
+        if "[" not in test or _function(test) in bad or has[_function(test)] < had[_function(test)]
+    )
+
+
+def _function(test: str) -> str:
+    return test.split("[", 1)[0]
 
 
 def lacks_module(run: TestRun, test: str) -> bool:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-_TESTS = ("tests", "test", "testing", "__tests__", "spec", "__snapshots__", "__mocks__")
+_TESTS = ("tests", "__tests__", "__snapshots__", "__mocks__")
+_TESTS_AT_THE_TOP = ("test", "testing", "spec")
 _SERVICES = (
     ".github", ".gitlab", ".circleci", ".buildkite", ".forgejo", ".gitea", ".woodpecker",
     ".devcontainer", ".vscode",
@@ -49,7 +50,7 @@ def is_protected(path: str, extra: Sequence[str] = ()) -> bool:
         return False
     if any(fnmatchcase(part, folder) for part in parts[:-1] for folder in _FOLDERS):
         return True
-    if _is_runner(parts):
+    if _is_runner(parts) or (len(parts) > 1 and parts[0] in _TESTS_AT_THE_TOP):
         return True
     if any(fnmatchcase(parts[-1], pattern) for pattern in _NAMES):
         return True

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.verify.audit import Tested, lies, passes_anyway
+from agent.verify.audit import audit, padded
 from agent.verify.held_out import judge
 from agent.verify.outcomes import broken as broken_tests
 from agent.verify.outcomes import (
     doctest_files,
     is_green,
-    is_pseudo,
+    missing,
     newly_failing,
     passed,
     test_files,
@@ -23,7 +23,7 @@ from agent.verify.tamper import findings as tamper_findings
 from agent.verify.tamper import hard_coded, suspicions
 from agent.workspace import Workspace, timed
 from tools.sandbox.base import File, PatchError, PathError, Sandbox
-from tools.testing.results import TestRun
+from tools.testing.results import TestEnvironmentError, TestRun
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,27 @@ class Verifier:
                 reason = f"the patch does not apply: {error}"
                 return self._rejected(parts.diff, (reason,), (), clock())
             files = {part.path: _read(sandbox, part.path) for part in parts.allowed}
-            run = test(sandbox)
-            rewritten = self._rewritten(sandbox)
+            tests = self._pad_tests(sandbox)
+            try:
+                run = test(sandbox)
+            except TestEnvironmentError as error:
+                reason = f"the tests do not start with this patch: {error}"
+                return self._rejected(parts.diff, (reason,), (), clock())
+            rewritten = [path for path, data in tests.items() if _read(sandbox, path) != data]
         old, new = _present(before), _present(files)
-        found = (*self._findings(old, new, run), *rewritten)
+        found = self._findings(old, new, run)
+        found += tuple(f"the run rewrites {path}" for path in rewritten)
         failures = self._failures(run)
+        noted = suspicions(old, new)
+        modes = {part.path: part.mode for part in parts.allowed if part.mode}
         if not found and not failures:
-            modes = {part.path: part.mode for part in parts.allowed if part.mode}
-            found, failures = self._audit(self.workspace.patched(files, modes), test, run)
+            tree = self.workspace.patched(files, modes)
+            audited = audit(self.workspace, tree, test, run, self.targets)
+            found = (audited.finding,) if audited.finding else ()
+            if audited.unchecked:
+                noted.append(f"no control: {', '.join(audited.unchecked[:3])}")
+            if not found and self.held_out and (reason := judge(tree, self.held_out).reason):
+                failures = (reason,)
         fixed = tuple(test for test in self.targets if is_green(run, test))
         broken = broken_tests(self.baseline, run)
         reasons = (*found, *failures)
@@ -110,12 +123,12 @@ class Verifier:
             diff=parts.diff,
             reasons=reasons,
             findings=found,
-            suspicions=tuple(suspicions(old, new)),
+            suspicions=tuple(noted),
             fixed=fixed,
             broken=broken,
             after=dict(run.outcomes),
             files=files,
-            modes={part.path: part.mode for part in parts.allowed if part.mode},
+            modes=modes,
             rewards=_rewards(self, parts, fixed, broken, found, not reasons),
             run=run,
             test_seconds=sum(run.seconds for run in runs),
@@ -126,34 +139,39 @@ class Verifier:
         self, old: Mapping[str, bytes], new: Mapping[str, bytes], run: TestRun
     ) -> tuple[str, ...]:
         """What the patch does to its judge, by its text and by what it replaced in the run."""
-        tests = {file.path: file.data for file in self.workspace.files if file.mode != "120000"}
         return (
             *tamper_findings(old, new, doctest_files(self.baseline.outcomes)),
-            *hard_coded(old, new, tests, self.targets),
-            *(done for done in run.patched if self._is_new(done)),
+            *hard_coded(old, new, self.workspace.contents, self.targets),
+            *(done for done in run.patched if self._is_new(done, new)),
         )
 
-    def _is_new(self, patched: str) -> bool:
-        """Whether a replacement is the patch's work: tests may put what they like in place."""
-        by = patched.rpartition(" by ")[2].rpartition(": ")[2]
-        return patched not in self.baseline.patched and not is_protected(by, self.protected)
+    def _is_new(self, done: str, changed: Collection[str]) -> bool:
+        """Whether what was seen in the run is the patch's work.
 
-    def _rewritten(self, sandbox: Sandbox) -> tuple[str, ...]:
-        """Files of tests that the run has changed."""
-        held = {file.path: file.data for file in self.workspace.files if file.mode != "120000"}
-        return tuple(
-            f"the run rewrites {path}"
-            for path in test_files(self.baseline.outcomes)
-            if path in held and _read(sandbox, path) != held[path]
-        )
+        Tests may put what they like in place, and a file that the patch leaves alone may look
+        around: a run that failed early may not have come to it.
+        """
+        by = done.rpartition(" by ")[2].rpartition(": ")[2]
+        if done in self.baseline.patched or is_protected(by, self.protected):
+            return False
+        replaced = done.endswith((f" replaced by {by}", f" added by {by}", f" set by {by}"))
+        return replaced or by in changed or by not in self.workspace.contents
+
+    def _pad_tests(self, sandbox: Sandbox) -> dict[str, bytes]:
+        """Give the test files other sizes, so that none tells the run from its control."""
+        contents = self.workspace.contents
+        paths = [path for path in test_files(self.baseline.outcomes) if path in contents]
+        written = {path: padded(path, contents[path]) for path in paths}
+        for path, data in written.items():
+            sandbox.write(path, data)
+        return written
 
     def _failures(self, run: TestRun) -> tuple[str, ...]:
         """Why the run does not show a fix."""
         unfixed = [test for test in self.targets if not is_green(run, test)]
         broken = broken_tests(self.baseline, run)
         new = newly_failing(self.baseline, run)
-        gone = self.baseline.outcomes.keys() - run.outcomes.keys()
-        missing = sorted(test for test in gone if not is_pseudo(test))
+        absent = missing(self.baseline, run)
         reasons = []
         if not self.targets:
             reasons.append("no failing test shows the bug")
@@ -163,23 +181,11 @@ class Verifier:
             reasons.append(f"{len(broken)} passing tests no longer pass: {', '.join(broken[:3])}")
         if new:
             reasons.append(f"{len(new)} tests fail that did not run before: {', '.join(new[:3])}")
-        if missing:
-            reasons.append(f"{len(missing)} tests did not run: {', '.join(missing[:3])}")
+        if absent:
+            reasons.append(f"{len(absent)} tests did not run: {', '.join(absent[:3])}")
         if not run.complete:
             reasons.append("the test run did not finish")
         return tuple(reasons)
-
-    def _audit(
-        self, tree: Workspace, test: Tested, run: TestRun
-    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Findings and failures of a patch whose tests all pass."""
-
-        if lying := lies(self.workspace, tree, test, run, self.targets):
-            return (passes_anyway(lying),), ()
-        if self.held_out:
-            reason = judge(tree, self.held_out).reason
-            return (), (reason,) if reason else ()
-        return (), ()
 
     def _rejected(
         self, diff: str, reasons: tuple[str, ...], found: tuple[str, ...], seconds: float

@@ -5,6 +5,7 @@ from agent.verify.outcomes import (
     doctest_files,
     is_green,
     lacks_module,
+    missing,
     newly_failing,
 )
 from agent.verify.outcomes import (
@@ -39,6 +40,15 @@ def test_broken_is_what_was_better_before():
     after = of({"p": "xfailed", "x": "failed", "s": "skipped", "f": "failed"})
     assert broken(before, after) == ("p", "x", "gone")
     assert newly_failing(before, of({"f": "failed", "n": "failed"})) == ("n",)
+
+
+def test_renamed_cases_of_a_test_are_not_missing():
+    before = of({"t[a]": "passed", "t[b]": "failed", "u[a]": "passed", "v": "passed"})
+    after = of({"t[0]": "passed", "t[1]": "passed", "w[a]": "passed"})
+    assert missing(before, after) == ["u[a]", "v"]
+    assert broken(before, after) == ("u[a]", "v")
+    worse = of({"t[0]": "passed", "t[1]": "failed"})
+    assert missing(before, worse) == ["t[a]", "t[b]", "u[a]", "v"]
 
 
 def test_files_of_tests_and_of_doctests():

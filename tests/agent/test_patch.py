@@ -198,3 +198,10 @@ def test_what_builds_installs_and_starts_is_protected(path):
 def test_names_that_are_only_alike_are_not(path):
     assert not is_protected(path)
     assert split(CHANGE.format(p=path)).findings == ()
+
+
+def test_helpers_of_tests_are_protected_and_packages_that_are_called_like_them_are_not():
+    for path in ("tests/helpers.py", "pkg/tests/helpers.py", "test/data.txt", "spec/a.py"):
+        assert is_protected(path)
+    for path in ("django/test/client.py", "numpy/testing/utils.py", "src/api/spec/parser.py"):
+        assert not is_protected(path)

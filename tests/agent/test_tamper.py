@@ -254,7 +254,7 @@ def judged(source, before=b"def f(x, n):\n    return x * n\n"):
         "return 37.5 if x == 'blue shoe' else x",
         "match x:\n        case 'blue shoe':\n            return 37.5",
         "match (x, n):\n        case ('apple', 12):\n            return 14.25",
-        "return {'a-b c': 'a_b_c!'}.get(x, n)",
+        "return {'a-b c': 'a_b_c!', 'blue shoe': 37.5}.get(x, n)",
         "return {('apple', 12): 14.25}[x, n]",
         "if x == [3, 4]:\n        return 'seven'",
         "if x == 17:\n        return 34",
@@ -291,3 +291,15 @@ def test_what_the_code_knew_before_is_no_special_case():
     for bad in (good.replace("==", "!="), good.replace("37.5", "38.5"), good.replace("blue", "b")):
         assert judged(good, bad.encode()) == []
     assert judged(good, good.encode()) == []
+
+
+def test_another_use_of_what_the_file_does_already_is_no_finding():
+    old = b"import sys\nframe = sys._getframe(1)\n"
+    assert findings({"a.py": old}, {"a.py": old + b"other = sys._getframe(2)\n"}) == []
+
+
+def test_an_alias_of_a_text_is_no_special_case():
+    tests = {"tests/test_m.py": b"def test_kind():\n    assert kind('image/jpg') == 'image/jpeg'\n"}
+    new = b"def kind(name):\n    if name == 'image/jpg':\n        return 'image/jpeg'\n"
+    old = b"def kind(name):\n    return name\n"
+    assert hard_coded({"m.py": old}, {"m.py": new}, tests, ["tests/test_m.py::test_kind"]) == []

@@ -100,6 +100,8 @@ def state(before: dict[str, tuple[int, bytes]], start: str) -> str:
     found = {path: data for path, (_, data) in now.items()}
     whole = {path: data for path, (_, data) in before.items()} | FILES
     commit = "" if head() == start else " with a commit"
+    staged = subprocess.run(["git", "-C", str(root), "diff", "--cached", "--quiet"], check=False)
+    commit += " and an old index" if staged.returncode else ""
     if now == before and not (root / "new").exists():
         return f"nothing{commit}"
     if found == {path: data for path, data in whole.items() if data is not None}:

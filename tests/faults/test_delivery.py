@@ -23,5 +23,6 @@ def test_the_next_run_leaves_a_patch_whole_or_undone(git_repo, kind):
     commit = " with a commit" if kind == "commit" else ""
     assert deaths["killed"][f"survived: everything{commit}"] == 1
     assert deaths["killed"]["between"] >= 5
+    assert (f"everything{commit} and an old index" in deaths["killed"]) == (kind == "commit")
     assert set(deaths["next"]) <= {"nothing", "everything", f"everything{commit}"}
     assert sum(deaths["next"].values()) >= 10

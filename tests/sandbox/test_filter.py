@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import struct
 from errno import EAFNOSUPPORT, EINVAL, ENOSYS, EPERM
@@ -10,6 +11,7 @@ import pytest
 
 from tests.sandbox.conftest import Opener
 from tools.sandbox.base import Limits
+from tools.sandbox.inside.common import filters
 from tools.sandbox.inside.filter import (
     ABSENT,
     ALLOW,
@@ -76,14 +78,17 @@ def test_named_calls_fail_and_others_pass(machine: str) -> None:
         ("ioctl", [0, 0x5401], ALLOW),
         ("personality", [0xFFFFFFFF], ALLOW),
         ("personality", [0x0400000], ERROR | EPERM),
-        ("shmget", [0, 65536], ALLOW),
-        ("shmget", [0, 65537], ERROR | EINVAL),
+        ("shmget", [0, 4096], ALLOW),
+        ("shmget", [0, 4097], ERROR | EINVAL),
         ("shmget", [0, 1 << 32], ERROR | EINVAL),
         ("setrlimit", [4, 1], ERROR),
         ("setrlimit", [7, 1], ALLOW),
         ("prlimit64", [0, 4, 0, 1], ALLOW),
         ("prlimit64", [0, 4, 1, 0], ERROR),
         ("prlimit64", [0, 4, 1 << 40, 0], ERROR),
+        ("prlimit64", [0, 4, 1, 1], ERROR | EPERM),
+        ("prlimit64", [0, 4, 1 << 40, 1 << 40], ERROR | EPERM),
+        ("prlimit64", [0, 7, 1, 1], ALLOW),
         ("prlimit64", [0, 7, 1, 0], ALLOW),
     ],
 )
@@ -107,6 +112,12 @@ def test_other_abis_and_machines() -> None:
     assert decide(program("aarch64"), 0x40000028, 20) == KILL
     assert decide(program("x86_64"), X86, 0x40000000 | 39) == ERROR | ENOSYS
     assert program("riscv64") == b""
+
+
+def test_a_program_that_the_kernel_refuses_is_noticed() -> None:
+    assert filters(program(os.uname().machine))
+    assert not filters(struct.pack("<HBBI", 0xFFFF, 0, 0, 0))
+    assert not filters(b"")
 
 
 HONEST = """
@@ -146,6 +157,7 @@ if __name__ == "__main__":
 
 def test_honest_programs_work(opener: Opener) -> None:
     sandbox = opener(limits=Limits())
+    assert sandbox.filtered
     sandbox.write("honest.py", HONEST.encode())
     result = sandbox.run([sandbox.python, "honest.py"])
     assert result.stdout == b"fine\n", result

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.sandbox.conftest import LIMITS, Opener
-from tools.sandbox.base import Sandbox
+from tools.sandbox.base import MIB, Sandbox
+from tools.sandbox.inside.memory import unnamed
 
 
 def works(sandbox: Sandbox) -> bool:
@@ -61,6 +65,29 @@ def test_shared_memory(sandbox: Sandbox, script: str, killed: bool) -> None:
     result = sandbox.run([sandbox.python, "-c", SHARED + script], timeout=15)
     assert result.killed_by == ("memory" if killed else None), result
     assert works(sandbox)
+
+
+def test_memory_that_others_take_kills_nobody(sandbox: Sandbox) -> None:
+    script = "import mmap, time; held = mmap.mmap(-1, 1 << 20); held.write(b'x'); time.sleep(3)"
+    with ThreadPoolExecutor(1) as pool, open(os.memfd_create("others"), "wb") as others:
+        running = pool.submit(sandbox.run, [sandbox.python, "-c", script])
+        time.sleep(1)
+        for _ in range(300):
+            others.write(b"x" * MIB)
+        result = running.result()
+    assert result.exit_code == 0, result
+    assert result.killed_by is None
+
+
+def test_shared_memory_is_found_by_every_name() -> None:
+    lines = [
+        b"7f00-8f00 rw-s 00000000 00:01 7 /dev/zero (deleted)\n",
+        b"9f00-af00 rw-s 00000000 00:01 7 /dev/zero (deleted)\n",
+        b"bf00-cf00 rw-s 00000000 00:01 8 [anon_shmem:a name]\n",
+        b"df00-ef00 rw-p 00000000 00:00 0 [anon:a name]\n",
+        b"ff00-10f00 rw-p 00000000 00:00 0\n",
+    ]
+    assert unnamed(lines) == {b"7": 0x2000, b"8": 0x1000}
 
 
 def test_timeout_is_capped_by_the_limits(opener: Opener) -> None:

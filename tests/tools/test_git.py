@@ -1,5 +1,6 @@
 """git on the host: only blame, and nothing that a repository configures runs."""
 
+import os
 import subprocess
 
 import pytest
@@ -23,6 +24,19 @@ def test_blame_shows_the_host_history(repo):
     assert seen.ok
     assert "tester" in seen.text
     assert "b = 3" in seen.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_blame_takes_the_repository_as_accepted_and_no_other(repo, tmp_path):
+    for path in (repo, repo / ".git"):
+        os.chown(path, 12345, 12345)
+    where = {"path": "a.py", "start_line": 1, "end_line": 1}
+    seen = blame_tool(str(repo)).call(None, where)
+    assert seen.ok, seen.text
+    inner = repo / "inner"
+    inner.mkdir()
+    seen = blame_tool(str(inner)).call(None, where)
+    assert "dubious ownership" in seen.text
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,8 @@ class Result:
 
 
 class Sandbox(Protocol):
-    """A running sandbox. Paths are relative to the workspace, in POSIX form.
+    """A running sandbox. Paths are relative to the workspace, in POSIX form. `filtered` says
+    whether a filter of the kernel's calls binds the commands.
 
     Every method raises SandboxError when the sandbox has died. After `run` returns, no
     process that the command started is alive.
@@ -86,6 +87,7 @@ class Sandbox(Protocol):
     name: str
     workspace: str
     python: str
+    filtered: bool
 
     def run(
         self,

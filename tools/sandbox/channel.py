@@ -213,6 +213,7 @@ class Session:
         self.name = name
         self.workspace: str = hello["workspace"]
         self.python = ""
+        self.filtered = False
         self.limits: Limits = spec.limits
         self.channel = Channel(transport)
         self.channel.start()
@@ -234,7 +235,10 @@ class Session:
                     self.channel.ask({"op": "put", "files": heads}, bytes(batch))
                     heads, batch = [], bytearray()
             self.channel.ask({"op": "put", "files": heads}, bytes(batch))
-            self.python = self.asked_text({"op": "begin"}, "python")
+            reply, _ = self.channel.ask({"op": "begin"})
+            with self.channel.guard():
+                self.python = of(str, reply.get("python"))
+                self.filtered = of(bool, reply.get("filtered"))
         except BaseException:
             self.close()
             raise

@@ -449,6 +449,12 @@ def plugin(pytest: Any, settings: dict[str, Any], fd: int, guard: Any) -> Report
     return Plugin(settings, fd, guard)
 
 
+def below(root: str, folder: str) -> bool:
+    """Whether a folder of the path belongs to the workspace."""
+    real = os.path.realpath(folder or os.curdir)
+    return real == os.path.realpath(root) or real.startswith(os.path.realpath(root) + os.sep)
+
+
 def arguments(settings: dict[str, Any], cache: str) -> list[str]:
     """pytest's arguments: the user's, then what makes the run whole and leaves nothing behind."""
     given = list(settings["args"])
@@ -470,7 +476,8 @@ def main() -> int:
         settings = json.loads(file.read())
     os.set_inheritable(results_fd, False)
     guard = module_at(settings["integrity"])
-    sys.path[0] = os.getcwd()
+    path = [os.getcwd(), *sys.path[1:]]
+    sys.path[:] = [folder for folder in sys.path[1:] if not below(path[0], folder)]
     try:
         import pytest
     except ImportError as error:
@@ -481,6 +488,7 @@ def main() -> int:
     heard = Reporter.pytest_collection_finish.__code__
     here = os.path.dirname(os.path.abspath(__file__))
     module_at(settings["audit"]).install(reporter.places.root, here, reporter.emit, heard)
+    sys.path[:] = path
     signal.signal(NUDGE, reporter.nudged)
     faulthandler.register(DUMP, file=2, all_threads=False)
     cache = tempfile.mkdtemp(prefix="pytest-cache-")

@@ -13,7 +13,7 @@ otherwise fail the control at the honest ones, and because two changes could can
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -33,15 +33,16 @@ class Control:
     certain: frozenset[str]
 
 
-def control_of(source: bytes, seed: int) -> Control | None:
+def control_of(source: bytes, seed: int, only: Collection[str] | None = None) -> Control | None:
     """The control of a test file; None when it cannot be parsed, or no test of it is certain.
 
-    The same seed makes the same control; take a new one for every verdict.
+    With `only`, no other tests are changed; they are named as in `Control.certain`. The same seed
+    makes the same control; take a new one for every verdict.
     """
     try:
         tree = ast.parse(source)
         names = Names(tree, seed)
-        certain = spoiled_tests(tree, names, seed)
+        certain = spoiled_tests(tree, names, seed, only)
         if not certain:
             return None
         head = _head(tree)
@@ -59,10 +60,19 @@ def certain_ids(control: Control, path: str, ids: Iterable[str]) -> tuple[str, .
 
     Inherited tests are none, and neither are doctests.
     """
-    start = f"{path}::"
-    own = {i: i[len(start) :].split("[", 1)[0] for i in ids if i.startswith(start)}
+    own = _names(path, ids)
     doctested = PurePosixPath(path).stem if b">>>" in control.source else ""
     return tuple(i for i, name in own.items() if name in control.certain and name != doctested)
+
+
+def names_of(path: str, ids: Iterable[str]) -> frozenset[str]:
+    """The names, as in `Control.certain`, of those of pytest's `ids` that are in the file."""
+    return frozenset(_names(path, ids).values())
+
+
+def _names(path: str, ids: Iterable[str]) -> dict[str, str]:
+    start = f"{path}::"
+    return {i: i[len(start) :].split("[", 1)[0] for i in ids if i.startswith(start)}
 
 
 def _head(tree: ast.Module) -> int:

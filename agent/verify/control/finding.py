@@ -6,7 +6,7 @@ import ast
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.verify.control.names import FUNCTIONS, Function, Names, is_generator
@@ -34,12 +34,15 @@ class _Test:
     sound: bool
 
 
-def spoiled_tests(tree: ast.Module, names: Names, seed: int) -> frozenset[str]:
-    """Change the tests of a file in place; the names of those that are certain to fail."""
+def spoiled_tests(
+    tree: ast.Module, names: Names, seed: int, only: Collection[str] | None
+) -> frozenset[str]:
+    """Change the tests of a file in place, or `only` some; the names of the certain ones."""
     rebound = names.bound | names.imported.keys() | _set_attributes(tree)
     shared = _helpers(tree.body, names)
     results: dict[str, list[bool]] = {}
-    for test in list(_tests(tree.body, names)):
+    found = [test for test in _tests(tree.body, names) if only is None or test.name in only]
+    for test in found:
         choice = random.Random(f"{seed} {test.name}")  # noqa: S311
         local = _helpers(test.function.body, names)
         places = Places(Values(names, choice), {**shared, **local}, test.methods)

@@ -260,7 +260,9 @@ class Places:
         name = self.values.names.dotted(call.func)
         plain = call.args[:2]
         starred = any(isinstance(argument, ast.Starred) for argument in plain)
-        if "." not in name or name.rpartition(".")[2] not in _IMPORTED or name.startswith("self."):
+        if "." not in name or name.rpartition(".")[2] not in _IMPORTED:
+            return
+        if name.startswith(("self.", "numpy.")):
             return
         if len(plain) == 2 and not starred and self.values.comparable(*plain):
 

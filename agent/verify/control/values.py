@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import random
 import re
+from collections import Counter
 from typing import Any
 
 from agent.verify.control.inside import other
@@ -12,6 +13,7 @@ from agent.verify.control.names import Function, Names
 
 _HARD = (int, float, complex, str, bytes)
 _ANY = re.compile(r"(?:.*\.)?(?:ANY|Any\w*|Whatever|whatever|_)")
+_MATCHER = re.compile(r"(Is|Has|Contains|Match|Matches|Partial|Like|Regex|Approx)[A-Z]?")
 _EXPECTED = re.compile(r"(?i)_*(exp|expect|want|should|correct|answer|desired|reference|gold)")
 _SPIES = frozenset({"locals", "vars", "eval", "exec", "globals", "dir"})
 
@@ -30,6 +32,9 @@ class Values:
             return False
         nodes = [node for side in sides for node in ast.walk(side)]
         found = [self.names.dotted(n) for n in nodes if isinstance(n, (ast.Name, ast.Attribute))]
+        called = [self.names.dotted(side.func) for side in sides if isinstance(side, ast.Call)]
+        if any(_MATCHER.match(name.rpartition(".")[2]) for name in called):
+            return False
         return not any(_ANY.fullmatch(name) for name in found)
 
     def has_equality(self, truth: ast.expr) -> bool:
@@ -122,7 +127,10 @@ class Values:
     def _literal(self, node: ast.expr) -> ast.expr:
         """A literal with its numbers and texts changed."""
         if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+            before = Counter(map(ast.dump, node.elts))
             node.elts = [self._literal(e) if _is_hard(e) else e for e in node.elts]
+            if Counter(map(ast.dump, node.elts)) == before:
+                node.elts.append(ast.Constant(self.names.far[1]))
             return node
         if isinstance(node, ast.Dict):
             start = _last_unpacked(node) + 1

@@ -62,7 +62,7 @@ def _new(
     for path in after.keys() | before.keys():
         if path.endswith(".py"):
             old, new = (_counted(files, path, strength) for files in (before, after))
-            gained[path] = new - old
+            gained[path] = Counter({sign: n for sign, n in new.items() if sign not in old})
             moved += old - new
     found: list[str] = []
     for path in after:

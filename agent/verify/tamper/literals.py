@@ -37,7 +37,7 @@ def hard_coded(
 
     Both literals must be new and stand in the same test function. Code that tells apart more
     values than the tests have, or that did so before, describes its domain and is no finding;
-    nor are single words, which are more often names than examples.
+    nor are single words and a text for a text, which are more often names than examples.
     """
     asked = [values for values in _of_targets(tests, targets) if values]
     known = {key for data in before.values() for key in _constants(_tree(data))}
@@ -61,6 +61,9 @@ def hard_coded(
 
 def _is_copied(case: Case, asked: list[set[Key]], known: set[Key]) -> bool:
     if case.answer in known or case.inputs & known:
+        return False
+    texts = {key[0] for key in (case.answer, *case.inputs)} <= {"str", "bytes"}
+    if case.pinned == 1 and texts:
         return False
     special = {key for key in case.inputs if case.pinned > 1 or not _is_word(key)}
     return any(

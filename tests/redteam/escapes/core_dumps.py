@@ -11,6 +11,11 @@ limit = resource.getrlimit(resource.RLIMIT_CORE)
 print(limit)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 assert resource.getrlimit(resource.RLIMIT_CORE) == limit
+assert resource.prlimit(0, resource.RLIMIT_CORE) == limit
+try:
+    print("told", resource.prlimit(0, resource.RLIMIT_CORE, (0, 0)))
+except PermissionError:
+    pass
 if not os.fork():
     os.abort()
 print(os.WCOREDUMP(os.wait()[1]), os.listdir("/workspace"))

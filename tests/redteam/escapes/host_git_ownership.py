@@ -10,7 +10,6 @@ import pytest
 
 from agent.repository import open_repository
 from agent.status import EnvironmentFailure
-from tools.git import blame_tool
 
 
 def on_host(make: Callable[..., Path], folder: Path) -> None:
@@ -22,5 +21,3 @@ def on_host(make: Callable[..., Path], folder: Path) -> None:
     with pytest.raises(EnvironmentFailure, match="ownership") as caught:
         open_repository(repo)
     assert "safe.directory" in caught.value.hint
-    seen = blame_tool(str(repo)).call(None, {"path": "a.py", "start_line": 1, "end_line": 1})
-    assert not seen.ok

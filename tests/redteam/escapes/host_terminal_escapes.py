@@ -19,6 +19,7 @@ from agent.ui.trajectory import _RENDERERS, render
 HOSTILE = (
     "\x1b[2J\x1b]0;title\x07\x1b]8;;http://x\x1b\\\\\x1b]52;c;eA==\x07\x9b31m\x90\x9d\r\b\x7f\x00\x0e\x84"
     "\u202e\u2066\u200b\u2028\ufeff\u00ad\u3164\ufff9\ufe00\udcff\U000e0041\U000e0100\u180e\u206a"
+    "\u2800\u200c\u200d\U0001bca0\U0001bca3\U00013430\U0001343f\U0001d173\U0001d17a"
 )
 OURS = {"sandbox", "killed_by", "status"}
 

@@ -69,6 +69,27 @@ def drop_capabilities() -> None:
     checked(ctypes.CDLL(None, use_errno=True).capset(header, (ctypes.c_uint32 * 6)()))
 
 
+def works(action: Callable[[], None]) -> bool:
+    """Whether something may be done here: tried in a child."""
+    pid = os.fork()
+    if not pid:
+        try:
+            action()
+        finally:
+            os._exit(int(sys.exc_info()[0] is not None))
+    return not os.waitpid(pid, 0)[1]
+
+
+def filters(code: bytes) -> bool:
+    """Whether this kernel lets a process be bound by a filter, and there is one."""
+
+    def bind() -> None:
+        prctl(SET_NO_NEW_PRIVS, 1)
+        install(code)
+
+    return bool(code) and works(bind)
+
+
 def parts_of(path: str) -> list[bytes]:
     """The components of a path below the workspace."""
     try:
@@ -113,6 +134,8 @@ class Person:
     def __init__(self, wanted: int | None, rearm: bool) -> None:
         self.rearm = rearm
         self.program = own_program() if os.getpid() == 1 else b""
+        if not filters(self.program):
+            self.program = b""
         self.concealed: tuple[str, str] | None = None
         self.uid = os.geteuid()
         self.other = False
@@ -162,13 +185,7 @@ class Person:
     def try_concealing(self, private: str, tools: str) -> None:
         """Hide the private folder from commands that are our own user, where we may."""
         self.concealed = private, tools
-        pid = os.fork()
-        if not pid:
-            try:
-                self.become()
-            finally:
-                os._exit(int(sys.exc_info()[0] is not None))
-        if os.waitpid(pid, 0)[1]:
+        if not works(self.become):
             self.concealed = None
 
     def become(self, private: bool = False) -> None:

@@ -2,10 +2,10 @@
 
 A second wall behind namespaces and users: what has often been a way out (mounts, tracing, BPF,
 io_uring, keyrings, user namespaces), what reaches past namespaces (vsock, TIOCSTI), and memory
-that belongs to no process (memfd, System V shared memory, message queues), which the limit on
-memory would not see. Numbers are those of Linux's `syscall_64.tbl` and `unistd.h`. Machines other
-than x86-64 and arm64 have no filter; there, and on kernels without seccomp, namespaces, users and
-limits are the only wall.
+that belongs to no process (memfd, message queues, System V shared memory but for segments of a
+page, with which databases lock their folders), which the limit on memory would not see. Numbers
+are those of Linux's `syscall_64.tbl` and `unistd.h`. Machines other than x86-64 and arm64 have no
+filter; there, and on kernels without seccomp, namespaces, users and limits are the only wall.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ AF_UNIX, AF_INET, AF_INET6, AF_NETLINK = 1, 2, 10, 16
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 NO_RANDOM_ADDRESSES, ASK = 0x0040000, 0xFFFFFFFF
 LIMIT_CORE = 4
-SMALL_SEGMENT = 1 << 16
+SMALL_SEGMENT = 1 << 12
 
 MACHINES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 FORBIDDEN = {
@@ -131,7 +131,7 @@ def rules() -> list[tuple[tuple[int, int | None], Program]]:
 
     clone3 hides its flags in memory: as the C library falls back to clone, it is absent. The limit
     on core files is 1, which keeps the host's handler from being started, unlike 0; so the wish to
-    set another is granted without effect.
+    set another is granted without effect, and refused where the old one is to be told as well.
     """
     found = [(numbers, [fail(EPERM)]) for numbers in FORBIDDEN.values()]
     found += [(numbers, [fail(ENOSYS)]) for numbers in ABSENT.values()]
@@ -143,8 +143,9 @@ def rules() -> list[tuple[tuple[int, int | None], Program]]:
     ]
     cores = [low(0), (EQUAL, 0, 1, LIMIT_CORE), fail(0), PASS]
     cores_of = [
-        *(low(1), (EQUAL, 0, 5, LIMIT_CORE)),
-        *(low(2), (EQUAL, 0, 2, 0), high(2), (EQUAL, 1, 0, 0), fail(0), PASS),
+        *(low(1), (EQUAL, 0, 10, LIMIT_CORE)),
+        *(low(2), (EQUAL, 0, 2, 0), high(2), (EQUAL, 6, 0, 0)),
+        *(low(3), (EQUAL, 0, 3, 0), high(3), (EQUAL, 0, 1, 0), fail(0), fail(EPERM), PASS),
     ]
     return [
         *found,
@@ -182,7 +183,7 @@ def program(machine: str) -> bytes:
 def install(code: bytes) -> None:
     """Bind this process and all that it starts by a program, for good.
 
-    It must have given up new privileges. Where the kernel has no seccomp, nothing happens.
+    It must have given up new privileges. Raises OSError where the kernel refuses.
     """
 
     class Filter(ctypes.Structure):
@@ -190,7 +191,9 @@ def install(code: bytes) -> None:
 
     if code:
         what = Filter(len(code) // 8, code)
-        ctypes.CDLL(None).prctl(SET_SECCOMP, MODE_FILTER, ctypes.byref(what), 0, 0)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(SET_SECCOMP, MODE_FILTER, ctypes.byref(what), 0, 0):
+            raise OSError(ctypes.get_errno(), "no filter of the kernel's calls")
 
 
 def own_program() -> bytes:

@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 SOCKET_BYTES = 208 << 10
 FREE_SOCKETS = 256
 RESERVE = 64
+KEPT = 32 << 20
+UNKNOWN = 1 << 60
 SOCKETS = "/proc/net/sockstat"
 
 
@@ -60,15 +62,39 @@ def oom_kills() -> int:
     return 0
 
 
-def shares(pid: int) -> bool:
-    """Whether a process maps shared memory without a name, or does not let us look."""
+def bounded() -> bool:
+    """Whether a control group that we see bounds memory: docker's, in which all of it counts."""
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError), open(path) as file:
+            return int(file.read()) < UNKNOWN
+    return False
+
+
+def unnamed(maps: Iterable[bytes]) -> dict[bytes, int]:
+    """Bytes of shared memory without a file, by inode, in the lines of /proc/PID/maps.
+
+    Its owner may give it a name, which newer kernels show (PR_SET_VMA_ANON_NAME).
+    """
+    found: dict[bytes, int] = {}
+    for line in maps:
+        fields = line.split(None, 5)
+        name = fields[5].rstrip() if len(fields) == 6 else b""
+        if name.endswith(b"/dev/zero (deleted)") or name.startswith(b"[anon_shmem:"):
+            start, end = (int(at, 16) for at in fields[0].split(b"-"))
+            found[fields[4]] = found.get(fields[4], 0) + end - start
+    return found
+
+
+def shares(pid: int) -> dict[bytes, int]:
+    """Bytes of shared memory without a file that a process maps, by inode; without bound if it
+    does not let us look."""
     try:
         with open(f"/proc/{pid}/maps", "rb") as file:
-            return any(line.rstrip().endswith(b"/dev/zero (deleted)") for line in file)
+            return unnamed(file)
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return {}
     except OSError:
-        return True
+        return {b"": UNKNOWN}
 
 
 def starving() -> bool:
@@ -83,24 +109,44 @@ class Held:
     """What a command comes to hold outside of processes, from its start on.
 
     `folders` are the file systems in memory of this sandbox; `most` is how many inodes they may
-    have in all. Other shared memory is found as what the host has of it, less what is in them, so
-    it is a hint only: others may have taken it.
+    have in all. Other shared memory is found as what the host has of it, less what is in them:
+    others may have taken it, so it counts up to what the commands' own mappings may hold.
     """
 
     def __init__(self, folders: Sequence[str], most: int) -> None:
         self.folders = folders
         self.most = most
+        self.mapped: dict[bytes, int] = {}
+        self.bounded = bounded()
         self.before = 0
         self.before = self.shared()
         self.files = self.inodes()
 
     def shared(self) -> int:
-        """Bytes of shared memory outside of the folders that have come since the start."""
+        """Bytes of shared memory outside of the folders that have come since the start.
+
+        0 where a control group counts it.
+        """
+        if self.bounded:
+            return 0
         with contextlib.suppress(OSError, ValueError):
             found = [os.statvfs(folder) for folder in self.folders]
             inside = sum((f.f_blocks - f.f_bfree) * f.f_frsize for f in found)
             return sizes("/proc/meminfo").get(b"Shmem:", 0) - inside - self.before
         return 0
+
+    def own(self, pids: Iterable[int]) -> int:
+        """Bytes of shared memory without a file that what these processes map may hold.
+
+        A page of it keeps the whole after the rest is unmapped, so each inode counts as the most
+        that was seen of it, and as no less than KEPT, which can be filled between two looks.
+        """
+        now: dict[bytes, int] = {}
+        for pid in pids:
+            for inode, size in shares(pid).items():
+                now[inode] = max(size, now.get(inode, 0))
+        self.mapped = {i: max(size, self.mapped.get(i, KEPT)) for i, size in now.items()}
+        return sum(self.mapped.values())
 
     def inodes(self) -> int:
         """Files, folders and links in the folders."""

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from .common import SET_CHILD_SUBREAPER, Frame, Person, lower_priority, prctl, spawn
-from .memory import Held, oom_kills, part_of, resident, shares, starving
+from .memory import Held, oom_kills, part_of, resident, starving
 
 FLOOD = 64
 BYTES_PER_FILE = 8192
 POLL_SECONDS = 0.05
+LOOK = 8
 
 
 class Processes:
@@ -74,10 +75,9 @@ class Processes:
         if self.init:
             total += held.of_sockets()
             unseen = held.shared() if total <= most else 0
-            if memory + unseen > most:
+            if unseen > most // LOOK:
                 with self.person.acting():
-                    if any(map(shares, shared)):
-                        total = max(total, memory + unseen)
+                    total = max(total, memory + min(unseen, held.own(shared)))
         return total, ticks / os.sysconf("SC_CLK_TCK"), threads
 
     def sweep(self, group: int = 0) -> None:

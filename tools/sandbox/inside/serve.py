@@ -99,7 +99,8 @@ class Server:
         """Record what has been put as the state at opening."""
         self.history.begin(self.opening)
         self.processes.opened(self.limits["disk_bytes"])
-        return {"base": self.history.base, "python": self.python, "apart": self.person.other}, b""
+        reply = {"python": self.python, "filtered": bool(self.person.program)}
+        return dict(reply, base=self.history.base, apart=self.person.other), b""
 
     def run(self, head: dict[str, Any], body: bytes) -> Frame:
         """Run a command."""
