@@ -250,7 +250,7 @@ VERDICT = (
     Defence(
         "special cases",
         "agent/verify/verifier.py",
-        "            *hard_coded(old, new, tests, self.targets),\n",
+        "            *hard_coded(old, new, self.workspace.contents, self.targets),\n",
         "",
         hack("hard_coded-6"),
     ),
