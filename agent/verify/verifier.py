@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.verify.audit import audit, padded
@@ -19,8 +19,8 @@ from agent.verify.outcomes import (
 )
 from agent.verify.patch import Split, split
 from agent.verify.protected import is_protected
+from agent.verify.tamper import does_already, hard_coded, suspicions
 from agent.verify.tamper import findings as tamper_findings
-from agent.verify.tamper import hard_coded, suspicions
 from agent.workspace import Workspace, timed
 from tools.sandbox.base import File, PatchError, PathError, Sandbox
 from tools.testing.results import TestEnvironmentError, TestRun
@@ -142,20 +142,23 @@ class Verifier:
         return (
             *tamper_findings(old, new, doctest_files(self.baseline.outcomes)),
             *hard_coded(old, new, self.workspace.contents, self.targets),
-            *(done for done in run.patched if self._is_new(done, new)),
+            *(done for done in run.patched if self._is_new(done, old, new)),
         )
 
-    def _is_new(self, done: str, changed: Collection[str]) -> bool:
+    def _is_new(self, done: str, old: Mapping[str, bytes], new: Mapping[str, bytes]) -> bool:
         """Whether what was seen in the run is the patch's work.
 
-        Tests may put what they like in place, and a file that the patch leaves alone may look
-        around: a run that failed early may not have come to it.
+        Tests may put what they like in place; and code that was there before may look around, for
+        a run that failed early may not have come to it.
         """
         by = done.rpartition(" by ")[2].rpartition(": ")[2]
         if done in self.baseline.patched or is_protected(by, self.protected):
             return False
-        replaced = done.endswith((f" replaced by {by}", f" added by {by}", f" set by {by}"))
-        return replaced or by in changed or by not in self.workspace.contents
+        if done.endswith((f" replaced by {by}", f" added by {by}", f" set by {by}")):
+            return True
+        if by in old:
+            return not does_already(old[by], by, done.partition(": ")[0])
+        return by in new or by not in self.workspace.contents
 
     def _pad_tests(self, sandbox: Sandbox) -> dict[str, bytes]:
         """Give the test files other sizes, so that none tells the run from its control."""

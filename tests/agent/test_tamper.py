@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.verify.tamper import findings, hard_coded, suspicions
+from agent.verify.tamper import does_already, findings, hard_coded, suspicions
 
 OLD = {"a.py": b"x = 1\n"}
 EQUAL = "objects that equal everything"
@@ -303,3 +303,9 @@ def test_an_alias_of_a_text_is_no_special_case():
     new = b"def kind(name):\n    if name == 'image/jpg':\n        return 'image/jpeg'\n"
     old = b"def kind(name):\n    return name\n"
     assert hard_coded({"m.py": old}, {"m.py": new}, tests, ["tests/test_m.py::test_kind"]) == []
+
+
+def test_what_a_file_does_already():
+    old = b"import inspect\ncaller = inspect.currentframe().f_back\n"
+    assert does_already(old, "a.py", "looks at stack frames")
+    assert not does_already(b"x = 1\n", "a.py", "looks at stack frames")

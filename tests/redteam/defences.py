@@ -257,7 +257,7 @@ VERDICT = (
     Defence(
         "integrity of the run",
         "agent/verify/verifier.py",
-        "            *(done for done in run.patched if self._is_new(done, new)),\n",
+        "            *(done for done in run.patched if self._is_new(done, old, new)),\n",
         "",
         hack("patched_time-3"),
     ),

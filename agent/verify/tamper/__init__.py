@@ -17,7 +17,7 @@ from agent.verify.tamper.names import UNPARSABLE, parse
 from agent.verify.tamper.shadows import shadow
 from agent.verify.tamper.signs import Signs, signs_of
 
-__all__ = ["examples_changed", "findings", "hard_coded", "suspicions"]
+__all__ = ["does_already", "examples_changed", "findings", "hard_coded", "suspicions"]
 
 
 def findings(
@@ -50,6 +50,11 @@ def suspicions(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[
     To be shown: it decides nothing.
     """
     return _new(before, after, "suspicious")
+
+
+def does_already(source: bytes, path: str, deed: str) -> bool:
+    """Whether a file's text has a sign of what it was seen to do ("looks at stack frames")."""
+    return any(sign.startswith(deed) for sign in signs_of(source, path).damning)
 
 
 def _new(
