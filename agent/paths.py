@@ -9,6 +9,9 @@ from pathlib import Path, PurePosixPath
 
 _IGNORABLE = re.compile("[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]")
 
+IMPORT_ROOTS = ("src", "lib", "python")
+"""Folders of a repository that modules are imported from, beside its top."""
+
 
 def is_plain(path: str) -> bool:
     """Whether a path, as git gives it, names a file below the root and outside of `.git`.

@@ -105,13 +105,13 @@ def _audited(
     """The score of a patch that resolves the tests, by whether they tell the truth."""
     seconds = [scored.test_seconds]
 
-    def test(sandbox: Sandbox, only: tuple[str, ...]) -> TestRun:
-        done = workspace.test(sandbox, only)
+    def test(sandbox: Sandbox) -> TestRun:
+        done = workspace.test(sandbox)
         seconds.append(done.seconds)
         return done
 
-    old, new = ({file.path: file.data for file in w.files} for w in (workspace, tree))
-    found = examples_changed(old, new, doctest_files(_wanted(instance)))
+    doctested = doctest_files(_wanted(instance))
+    found = examples_changed(workspace.contents, tree.contents, doctested)
     if not found:
         audited = audit(workspace, tree, test, run, instance.fail_to_pass)
         found = [audited.finding] if audited.finding else []

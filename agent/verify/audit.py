@@ -21,8 +21,8 @@ from tools.testing.results import COLLECTION, TestEnvironmentError, TestRun
 OTHERS = 40
 PADDING = 1 << 16
 
-Tested = Callable[[Sandbox, tuple[str, ...]], TestRun]
-"""Runs tests by their ids in an open sandbox."""
+Tested = Callable[[Sandbox], TestRun]
+"""Runs all tests in an open sandbox."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Controls:
             for path, source in self.files.items():
                 sandbox.write(path, padded(path, source))
             try:
-                run = test(sandbox, ())
+                run = test(sandbox)
             except TestEnvironmentError:
                 return []
         passing = set(passed(run))
@@ -109,10 +109,11 @@ def _expanded(run: TestRun, targets: Sequence[str]) -> list[str]:
 
 
 def _controls(base: Workspace, ids: Sequence[str]) -> _Controls:
+    contents = base.contents
     files: dict[str, bytes] = {}
     certain: list[str] = []
     for path in dict.fromkeys(test_id.split("::", 1)[0] for test_id in ids):
-        source = base.contents.get(path, b"")
+        source = contents.get(path, b"")
         control = control_of(source, secrets.randbits(32), names_of(path, ids))
         if control is not None and (sure := certain_ids(control, path, ids)):
             files[path] = control.source

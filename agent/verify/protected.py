@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
+from agent.paths import IMPORT_ROOTS
+
 _TESTS = ("tests", "__tests__", "__snapshots__", "__mocks__")
 _TESTS_AT_THE_TOP = ("test", "testing", "spec")
 _SERVICES = (
@@ -36,7 +38,6 @@ _NAMES = (
 _MODULES = frozenset(
     {"pytest", "_pytest", "pluggy", "iniconfig", "unittest", "sitecustomize", "usercustomize"}
 )
-_IMPORTED_FROM = ("src", "lib", "python")
 _UNSEEN = frozenset({"Cf", "Mn"})
 
 
@@ -75,6 +76,6 @@ def is_git_folder(part: str) -> bool:
 
 def _is_runner(parts: Sequence[str]) -> bool:
     """Whether it would be imported in the place of a module that runs the tests."""
-    top = parts[1:] if len(parts) > 1 and parts[0] in _IMPORTED_FROM else parts
+    top = parts[1:] if len(parts) > 1 and parts[0] in IMPORT_ROOTS else parts
     name = top[0] if len(top) > 1 else top[0].partition(".")[0]
     return name in _MODULES and (len(top) > 1 or top[0].endswith((".py", ".pyc", ".so")))

@@ -77,8 +77,8 @@ class Verifier:
         clock = timed()
         runs: list[TestRun] = []
 
-        def test(sandbox: Sandbox, only: tuple[str, ...] = ()) -> TestRun:
-            runs.append(self.workspace.test(sandbox, only))
+        def test(sandbox: Sandbox) -> TestRun:
+            runs.append(self.workspace.test(sandbox))
             return runs[-1]
 
         parts = split(diff, self.protected)

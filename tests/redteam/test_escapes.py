@@ -20,21 +20,14 @@ import pytest
 
 from tests.redteam import escapes
 from tests.redteam.escapes import PRELUDE, Host, listening, works
-from tools.sandbox.base import MIB, File, Limits, Sandbox, Spec
+from tests.sandbox.conftest import LIMITS as SANDBOX_LIMITS
+from tools.sandbox.base import File, Sandbox, Spec
 from tools.sandbox.choose import Kind, open_sandbox
 from tools.sandbox.docker import IMAGE
 
 pytestmark = pytest.mark.slow
 
-LIMITS = Limits(
-    wall_seconds=120,
-    cpu_seconds=20,
-    memory_bytes=256 * MIB,
-    processes=48,
-    file_bytes=32 * MIB,
-    disk_bytes=64 * MIB,
-    output_bytes=64 * 1024,
-)
+LIMITS = dataclasses.replace(SANDBOX_LIMITS, wall_seconds=120)
 FILES = [
     File("a.py", b"print(1)\nprint(2)\nprint(3)\n"),
     File("src/run.sh", b"#!/bin/sh\necho ran\n", "100755"),

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import PurePosixPath
 
+from agent.paths import IMPORT_ROOTS
 from agent.verify.tamper.signs import JUDGES
 
-_ROOTS = ("src", "lib", "python")
 _SUFFIXES = (".py", ".pyc", ".so", ".pyd")
 
 
@@ -17,7 +17,7 @@ def shadow(path: str) -> str:
     A folder without an `__init__` file hides no module that can be found elsewhere.
     """
     parts = PurePosixPath(path).parts
-    if len(parts) > 1 and parts[0] in _ROOTS:
+    if len(parts) > 1 and parts[0] in IMPORT_ROOTS:
         parts = parts[1:]
     name, dot, _ = parts[-1].partition(".")
     if not dot or not parts[-1].endswith(_SUFFIXES) or len(parts) > 2:
