@@ -2,7 +2,9 @@
 PYTHON ?= python3
 SANDBOX ?= auto
 BASE_IMAGE ?= python:3.12-slim-bookworm
+JOBS ?= 2
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
 # pytest keeps its rewritten plugins as bytecode; without it each of many runs rewrites them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -25,12 +27,12 @@ test-slow: .venv/done
 define run-tests
 	@if docker info >/dev/null 2>&1; then \
 	    docker image inspect apprentice-sandbox >/dev/null 2>&1 || $(MAKE) image; \
-	    $(BIN)/python -m pytest -m "$(MARKED)" $(PYTEST_ARGS); \
+	    $(PYTEST) -m "$(MARKED)" $(PYTEST_ARGS); \
 	elif [ -n "$(REQUIRE_DOCKER)" ]; then \
 	    echo "no Docker engine answers" >&2; exit 1; \
 	else \
 	    echo "No Docker engine answers: the container tests are left out."; \
-	    $(BIN)/python -m pytest -m "$(MARKED) and not docker" $(PYTEST_ARGS); \
+	    $(PYTEST) -m "$(MARKED) and not docker" $(PYTEST_ARGS); \
 	fi
 endef
 

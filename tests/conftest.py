@@ -21,6 +21,14 @@ settings.load_profile("same")
 
 GitRepo = Callable[..., Path]
 MODELS = models_root()
+ONE_AT_A_TIME = ("docker", "model")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share an engine on one worker: two models on two cores starve each other."""
+    for item in items:
+        if any(item.get_closest_marker(name) for name in ONE_AT_A_TIME):
+            item.add_marker(pytest.mark.xdist_group("engines"))
 
 
 @pytest.fixture(autouse=True)

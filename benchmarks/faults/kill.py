@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import json
 import multiprocessing
 import os
@@ -25,8 +26,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -313,10 +314,22 @@ def kill_one(order: Order, usual: Usual, template: Path, options: Sequence[str])
     return found
 
 
-def orders(times: int, seed: int) -> list[Order]:
-    """When each run is killed; the same for the same seed."""
+def orders(seed: int) -> Iterator[Order]:
+    """When each run is killed, without end; the same for the same seed."""
     rng = random.Random(seed)
-    return [Order(n, rng.random(), delivering=n % 3 == 2) for n in range(times)]
+    for n in itertools.count():
+        yield Order(n, rng.random(), delivering=n % 3 == 2)
+
+
+def kill_until(
+    times: int, drawn: Iterator[Order], kill: Callable[[Order], Future[Found]]
+) -> list[Found]:
+    """Start runs until so many were killed; those that ended before their kill come on top."""
+    rows: list[Found] = []
+    while left := times - sum(not row.ended for row in rows):
+        futures = [kill(order) for order in itertools.islice(drawn, left)]
+        rows += [future.result() for future in futures]
+    return rows
 
 
 def summary(rows: Sequence[Found]) -> dict[str, Any]:
@@ -337,7 +350,7 @@ def summary(rows: Sequence[Found]) -> dict[str, Any]:
 def main() -> int:
     """Kill, look, and print counts; the exit code is 1 when a promise was broken."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=200)
+    parser.add_argument("--times", type=int, default=200, help="kills that hit a run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--sandbox", default="bubblewrap")
@@ -352,11 +365,11 @@ def main() -> int:
         usual = measure(template, Path(folder) / "usual", options)
         spawn = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(given.jobs, spawn, initializer=adopt_orphans) as pool:
-            futures = [
-                pool.submit(kill_one, order, usual, template, options)
-                for order in orders(given.times, given.seed)
-            ]
-            rows = [future.result() for future in futures]
+            rows = kill_until(
+                given.times,
+                orders(given.seed),
+                lambda order: pool.submit(kill_one, order, usual, template, options),
+            )
     counts = summary(rows)
     for name, value in counts.items():
         print(f"{name:<36} {value}")

@@ -11,7 +11,7 @@ EDIT_FORMAT = "whole"
 
 def _argv(question: Question) -> list[str]:
     return [
-        *("-E", "-P", "-m", "aider", "--yes-always", "--message", question.prompt),
+        *("-E", "-P", "-m", "aider", "--yes-always", "--message", question.issue),
         *("--model", f"openai/{question.model}", "--weak-model", f"openai/{question.model}"),
         *("--edit-format", EDIT_FORMAT, "--map-tokens", "1024", "--no-show-model-warnings"),
         *("--auto-test", "--test-cmd", question.test_command),

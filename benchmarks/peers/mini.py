@@ -6,6 +6,7 @@ from peer import Peer, Question
 
 
 def _argv(question: Question) -> list[str]:
+    task = f"{question.issue}\n\nThe tests run with `{question.test_command}`."
     settings = (
         "agent.cost_limit=0",
         "agent.max_consecutive_format_errors=0",
@@ -20,7 +21,7 @@ def _argv(question: Question) -> list[str]:
         *("--config", "mini_textbased.yaml"),
         *(word for setting in settings for word in ("--config", setting)),
         *("--model", f"openai/{question.model}", "--model-class", "litellm_textbased"),
-        *("--output", "/tmp/trajectory.json", "--task", question.prompt),
+        *("--output", "/tmp/trajectory.json", "--task", task),
     ]
 
 

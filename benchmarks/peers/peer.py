@@ -11,9 +11,9 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Question:
-    """What a peer is asked: the prompt, the command of the tests, and where the model is."""
+    """What a peer is asked: the issue, the command of the tests, and where the model is."""
 
-    prompt: str
+    issue: str
     test_command: str
     model: str
     url: str

@@ -159,7 +159,7 @@ def question_of(
     tests = sorted({test.partition("::")[0] for test in instance.fail_to_pass} & paths)
     command = shlex.join([*(setup.test_command or "python -m pytest -q").split(), *tests])
     return Question(
-        prompt=f"{instance.problem_statement.strip()}\n\nThe tests run with `{command}`.",
+        issue=instance.problem_statement.strip(),
         test_command=command,
         model=model,
         url=f"http://127.0.0.1:{port}/v1",
