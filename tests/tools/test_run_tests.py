@@ -147,11 +147,9 @@ def ordinary(box: Box, request: pytest.FixtureRequest) -> TestRun:
             "pytest.ini": "[pytest]\naddopts = -n 4 --cov=pkg --cov-report xml -x --lf -v\n",
         }
     )
-    run = run_tests(
-        sandbox,
-        TestCommand(("-s",) if request.param == "uncaptured" else (), "pytest"),
-        trace=True,
-    )
+    argv = ("-s",) if request.param == "uncaptured" else ()
+    autoload = (("PYTEST_DISABLE_PLUGIN_AUTOLOAD", ""),)
+    run = run_tests(sandbox, TestCommand(argv, "pytest", env=autoload), trace=True)
     assert not [name for name, _ in sandbox.files() if "cache" in name or name.endswith(".pyc")]
     return run
 
