@@ -159,6 +159,8 @@ class Supervisor:
         open_fds = {results_in, noise_in}
         ended_at: float | None = None
         while open_fds:
+            # Asked before the pipes are: what a child wrote before it ended is then in them.
+            ended = process.poll() is not None
             ready, _, _ = select.select(list(open_fds), [], [], 0.05)
             for fd in ready:
                 data = os.read(fd, 1 << 16)
@@ -173,7 +175,7 @@ class Supervisor:
             if not ready:
                 self.stream.flush()
             now = time.monotonic()
-            if process.poll() is not None:
+            if ended:
                 ended_at = ended_at or now
                 if not ready or now - ended_at > 1:
                     break
