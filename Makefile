@@ -4,7 +4,7 @@ SANDBOX ?= auto
 BASE_IMAGE ?= python:3.12-slim-bookworm
 JOBS ?= 2
 BIN := .venv/bin
-PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadgroup
+PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 # pytest keeps its rewritten plugins as bytecode; without it each of many runs rewrites them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -15,24 +15,24 @@ demo: .venv/done .venv-demo/done
 	$(BIN)/python examples/demo.py --sandbox $(SANDBOX) --env $(CURDIR)/.venv-demo
 
 # The default tests, then those that take long or run a real model. Without a Docker engine the
-# container tests are left out, unless REQUIRE_DOCKER is set.
-test: MARKED := not slow and not model
+# container tests are left out, unless REQUIRE_DOCKER is set. Containers and models come one at a time.
 test: .venv/done lint
-	$(run-tests)
+	$(PYTEST) --numprocesses $(JOBS) -m "not slow and not model and not docker"
+	$(call with-docker,not slow and not model and docker)
 
-test-slow: MARKED := (slow or model)
 test-slow: .venv/done
-	$(run-tests)
+	$(PYTEST) --numprocesses $(JOBS) -m "slow and not model and not docker"
+	$(PYTEST) -m "model and not docker"
+	$(call with-docker,(slow or model) and docker)
 
-define run-tests
+define with-docker
 	@if docker info >/dev/null 2>&1; then \
 	    docker image inspect apprentice-sandbox >/dev/null 2>&1 || $(MAKE) image; \
-	    $(PYTEST) -m "$(MARKED)" $(PYTEST_ARGS); \
+	    $(PYTEST) -m "$(1)"; \
 	elif [ -n "$(REQUIRE_DOCKER)" ]; then \
 	    echo "no Docker engine answers" >&2; exit 1; \
 	else \
 	    echo "No Docker engine answers: the container tests are left out."; \
-	    $(PYTEST) -m "$(MARKED) and not docker" $(PYTEST_ARGS); \
 	fi
 endef
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -21,14 +24,14 @@ settings.load_profile("same")
 
 GitRepo = Callable[..., Path]
 MODELS = models_root()
-ONE_AT_A_TIME = ("docker", "model")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share an engine on one worker: two models on two cores starve each other."""
-    for item in items:
-        if any(item.get_closest_marker(name) for name in ONE_AT_A_TIME):
-            item.add_marker(pytest.mark.xdist_group("engines"))
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker a temporary folder of its own: some tests look for what is left in it."""
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = tempfile.mkdtemp(prefix=f"{worker}-")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+        os.environ["TMPDIR"] = tempfile.tempdir = folder
 
 
 @pytest.fixture(autouse=True)
