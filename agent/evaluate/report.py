@@ -216,9 +216,16 @@ def _cells(summary: Summary, ks: Sequence[int]) -> dict[str, str]:
         "false\nclaims": f"{summary.false_claims}\nof {summary.claimed}",
         "samples": f"{summary.samples}\nof {summary.planned}",
         "not\nscored": f"{summary.unscored}",
-        "median\ncost": f"{summary.prompt_tokens.median:,.0f} in,\n"
-        f"{summary.completion_tokens.median:,.0f} out,\n{summary.seconds.median:,.1f} s",
+        "median\ncost": f"{_tokens(summary)}{summary.seconds.median:,.1f} s",
     }
+
+
+def _tokens(summary: Summary) -> str:
+    """Median tokens in and out; nothing of patches from elsewhere, whose tokens nobody counted."""
+    if not (summary.prompt_tokens.total or summary.completion_tokens.total):
+        return ""
+    tokens = (summary.prompt_tokens.median, summary.completion_tokens.median)
+    return "{:,.0f} in,\n{:,.0f} out,\n".format(*tokens)
 
 
 def _rows(summaries: Sequence[Summary]) -> list[dict[str, str]]:
@@ -297,7 +304,9 @@ def _costs(summary: Summary) -> list[dict[str, str]]:
     rows = [(name, amount.total, f"{amount.median:,.0f}") for name, amount in amounts.items()]
     rows += [(name, seconds, "") for name, seconds in parts.items()]
     return [
-        {"cost": name, "total": f"{total:,.0f}", "median": middle} for name, total, middle in rows
+        {"cost": name, "total": f"{total:,.0f}", "median": middle}
+        for name, total, middle in rows
+        if total
     ]
 
 

@@ -175,6 +175,16 @@ def test_details_show_failures_costs_families_and_what_was_not_scored():
     assert "constants 2 1 8 25.0" in families
 
 
+def test_costs_that_nobody_counted_are_not_shown_as_none():
+    nothing = {"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0, "model_seconds": 0.0}
+    summary = summarise([row("a", 0, True, **nothing)], 1, 0)
+    assert markdown([summary]).splitlines()[2].endswith("| 0 | 8.0 s |")
+    costs = printed(details(summary)[1])
+    assert "tokens" not in costs
+    assert "in the model" not in costs
+    assert "in tests" in costs
+
+
 def test_overhead_is_shown_of_runs_of_the_agent():
     given = [row("a", 0, True, seconds=0.0, overhead_seconds=0.0)]
     assert "overhead" not in printed(*details(summarise(given, 1, 0)))
