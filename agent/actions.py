@@ -51,15 +51,15 @@ def grammar(tools: Sequence[Tool[Any]], choices: Choices) -> str:
     """GBNF that admits exactly one well-formed action of one of the tools."""
     rules = {"root": " | ".join(_rule_name(tool.name) for tool in tools)}
     for tool in tools:
-        parts = [_literal(tool.name + "\n")]
+        parts = [literal(tool.name + "\n")]
         for field, body in _fields(tool):
             if body:
                 parts.append("block")
             elif field in choices:
-                options = " | ".join(_literal(value) for value in choices[field])
-                parts += [_literal(f"{field}: "), f"({options})", r'"\n"']
+                options = " | ".join(literal(value) for value in choices[field])
+                parts += [literal(f"{field}: "), f"({options})", r'"\n"']
             else:
-                parts += [_literal(f"{field}: "), "words", r'"\n"']
+                parts += [literal(f"{field}: "), "words", r'"\n"']
         rules[_rule_name(tool.name)] = " ".join(parts)
     rules["words"] = r"[^\n`] [^\n]{0,240}"
     rules["block"] = r'"```python\n" line+ "```"'
@@ -141,6 +141,9 @@ def _rule_name(tool: str) -> str:
     return "tool-" + tool.replace("_", "-")
 
 
-def _literal(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def literal(text: str) -> str:
+    """A GBNF literal."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    for character, name in (("\n", "n"), ("\r", "r"), ("\t", "t")):
+        escaped = escaped.replace(character, f"\\{name}")
     return f'"{escaped}"'

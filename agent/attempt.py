@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from tools.testing.results import TestRun
 
 
 @dataclass
-class Attempt:
+class Attempt(ABC):
     """One attempt at the task in a warm sandbox.
 
     `targets` are the test ids to turn green, `passing` those that must stay so; `seen` maps
@@ -42,6 +43,19 @@ class Attempt:
     temperature: float
     seen: dict[str, TestRun] = field(default_factory=dict)
     round: int = 0
+
+    @abstractmethod
+    def run(self) -> str | None:
+        """Work until the tests pass and return the diff; None when ideas run out.
+
+        Raises BudgetSpent.
+        """
+
+    def open_short(self) -> None:
+        """Begin a prompt of the attempt's own with the issue and the failures, without the code."""
+        for role, text in (("system", self.brief.infill_system), ("user", self.brief.infill_task)):
+            message = Message.model_validate({"role": role, "content": text})
+            self.session.prompt(message, attempt=self.number, round=None, phase="edit")
 
     def test(self, diff: str) -> TestRun:
         """Run the targets, and when they pass everything else."""

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from agent.attempt import Attempt
 from agent.config import Settings
 from agent.context.brief import Brief
+from agent.context.evidence import Evidence
 from agent.infill import Infill
 from agent.loop import Loop
+from agent.search import Search
 from agent.session import Session
 from agent.status import BudgetSpent
 from agent.task import Budget
@@ -37,6 +40,7 @@ def attempt_all(
     sandbox: Sandbox,
     workspace: Workspace,
     brief: Brief,
+    evidence: Evidence,
     verifier: Verifier,
     settings: Settings,
     budget: Budget,
@@ -66,7 +70,7 @@ def attempt_all(
             "temperature": temperature(settings, number),
             "seen": seen,
         }
-        attempt = _kind(policy, brief, number, shared)
+        attempt = _kind(policy, evidence, number, shared)
         try:
             diff = attempt.run()
         except ContextOverflow as full:
@@ -85,13 +89,19 @@ def attempt_all(
     return Attempts(select(verdicts), settings.samples, f"{settings.samples} attempts failed")
 
 
-def _kind(policy: Policy, brief: Brief, number: int, shared: dict[str, Any]) -> Loop | Infill:
-    """A conversation, or for a small model every other time infilling of the next suspect."""
-    suspects = list(brief.sources)
-    place = number // 2
-    if policy.calls_tools or number % 2 == 0 or place >= len(suspects):
+def _kind(policy: Policy, evidence: Evidence, number: int, shared: dict[str, Any]) -> Attempt:
+    """A strong model converses. For a small one a search comes first; then it is asked in turn to
+    fill in what may be missing, and to converse."""
+    strategies = shared["settings"].strategies
+    searches = int("search" in strategies)
+    if policy.calls_tools:
         return Loop(**shared)
-    return Infill(**shared, symbol=suspects[place])
+    if number < searches:
+        return Search(**shared, evidence=evidence)
+    turn, converses = divmod(number - searches, 2)
+    if "infill" not in strategies or (converses and "conversation" in strategies):
+        return Loop(**shared)
+    return Infill(**shared, evidence=evidence, turn=turn)
 
 
 def temperature(settings: Settings, number: int) -> float:

@@ -22,8 +22,14 @@ from agent.status import UsageError
 DEFAULT_MODEL = "qwen2.5-coder-1.5b"
 
 
+Strategy = Literal["search", "infill", "conversation"]
+
+
 class Settings(BaseModel):
-    """Everything a run can be told. Seconds and tokens are totals for the whole run."""
+    """Everything a run can be told. Seconds and tokens are totals for the whole run.
+
+    `strategies` are the kinds of attempts that a policy without tool calling makes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,6 +38,7 @@ class Settings(BaseModel):
     image: str | None = None
     environment: str | None = None
     test_command: str | None = None
+    strategies: tuple[Strategy, ...] = ("search", "infill", "conversation")
     samples: int = Field(8, ge=1, le=256)
     rounds: int = Field(3, ge=1, le=32)
     actions_per_round: int = Field(30, ge=1, le=200)

@@ -1,7 +1,8 @@
-"""An attempt by infilling: hide one expression after the other and have the policy write it anew.
+"""An attempt by infilling: hide one place after the other and have the policy write it anew.
 
 A small model that sees a wrong line copies it. One that does not see it has to write what belongs
-there. Each line is a prompt of its own behind a shared prefix, with a few short samples.
+there. A place is the expression of a line, or the gap between two lines. Each is a prompt of its
+own behind a shared prefix, with a few short samples; what they propose is tried in bulk.
 """
 
 from __future__ import annotations
@@ -12,17 +13,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from textwrap import dedent
 
-from agent.actions import Action
-from agent.attempt import Attempt
+from agent.actions import literal
 from agent.context.prompts import render
+from agent.trying import Trying
 from agent.workspace import timed
-from policies.base import Constraint, Message, Sampling
-from tools.edit import EDIT_SYMBOL
+from policies.base import Constraint, ContextOverflow, Sampling
+from tools.codemap import Symbol
+from tools.repairs.edit import Edit
 
 MASK = "<MISSING>"
-SAMPLES_PER_LINE = 3
-MAX_LINES = 30
-LINE_TOKENS = 80
+SAMPLES_PER_HOLE = 3
+HOLES = 16
+HOLES_A_TRY = 4
+LINE_TOKENS, GAP_TOKENS = 80, 120
+GAP_LINES = 6
+SUSPECTS = 10
+MAX_CHARACTERS = 6000
+GAP_WEIGHT = 0.7
 _LINE = re.compile(
     r"(?P<start>(?:(?:el)?if|while|return|for\s.+?\sin|with|assert|raise|yield)\s+"
     r"|[\w.\[\]\"', ]+?\s*(?:[-+*/|&%^]|//|\*\*|<<|>>)?=(?!=)\s*)?"
@@ -31,96 +38,148 @@ _LINE = re.compile(
 _SKIPPED = re.compile(
     r"(def|class|async|@|#|//|else\b|try\b|finally\b|pass$|break$|continue$|[\W_]*$)"
 )
+_NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
 
 
 @dataclass(frozen=True)
 class Hole:
-    """A line of a symbol with its expression taken out: `number` counts from 0."""
+    """A place of a symbol that is hidden: line `number` of its text, from 0.
 
+    Of a line, `start` and `end` stay and what stood there is `original`; a `gap` is in front of it.
+    """
+
+    symbol: Symbol
     number: int
     margin: str
-    start: str
-    end: str
-    original: str
+    start: str = ""
+    end: str = ""
+    original: str = ""
+    gap: bool = False
 
-    def filled(self, lines: list[str], line: str) -> str:
-        """The symbol's text with this line put in."""
-        return "\n".join([*lines[: self.number], self.margin + line, *lines[self.number + 1 :]])
+    def masked(self, text: str) -> str:
+        """The symbol's text with the mask in the hole."""
+        lines = text.split("\n")
+        mask = f"{self.margin}{self.start}{MASK}{self.end}"
+        lines[self.number : self.number + (not self.gap)] = [mask]
+        return "\n".join(lines)
+
+    def edit(self, source: bytes, written: str) -> Edit:
+        """What puts the policy's lines into the hole."""
+        line = self.symbol.start_line + self.number
+        start = _line_start(source, line)
+        end = start if self.gap else source.find(b"\n", start)
+        end = len(source) if end < 0 else end
+        text = f"{written}\n" if self.gap else self.margin + written
+        rule = "a line written anew" if not self.gap else "lines added"
+        return Edit(self.symbol.path, start, end, text, self.symbol.id, rule, line, line)
 
 
 @dataclass
-class Infill(Attempt):
-    """An attempt that rewrites one expression of `symbol`; each line is a round."""
+class Infill(Trying):
+    """An attempt at some of the holes of the suspects; `turn` counts the attempts before it."""
 
-    symbol: str = ""
+    turn: int = 0
 
     def run(self) -> str | None:
         """Fill hole after hole until the tests pass; returns the diff. Raises BudgetSpent."""
-        source = self.brief.sources[self.symbol]
-        lines = source.splitlines()
         base = self.sandbox.snapshot()
-        for role, text in (("system", self.brief.infill_system), ("user", self.brief.infill_task)):
-            message = Message.model_validate({"role": role, "content": text})
-            self.session.prompt(message, attempt=self.number, round=None, phase="edit")
-        for self.round, hole in enumerate(holes(source)):
-            masked = hole.filled(lines, f"{hole.start}{MASK}{hole.end}")
-            self.say(render("infill", symbol=self.symbol, source=masked), "edit")
-            for line in self.fill(hole):
-                action = Action(
-                    EDIT_SYMBOL.name, {"symbol": self.symbol, "code": hole.filled(lines, line)}
-                )
-                if not self.act(action, [EDIT_SYMBOL], "edit", teach=False).ok:
-                    continue
-                diff = self.sandbox.diff(base)
-                if diff not in self.seen and self.solved(self.test(diff)):
+        self.open_short()
+        chosen = self.holes()[self.turn * HOLES : (self.turn + 1) * HOLES]
+        for first in range(0, len(chosen), HOLES_A_TRY):
+            edits: list[Edit] = []
+            for self.round, hole in enumerate(chosen[first : first + HOLES_A_TRY], first):
+                edits += self.fill(hole)
+            if edits:
+                diff, _ = self.first_that_solves(edits, base, self.budget.seconds_left)
+                if diff:
                     return self.end("solved", diff)
-                self.sandbox.restore(base)
-        return self.end("no line alone mends it")
+        return self.end("no place alone mends it")
 
-    def fill(self, hole: Hole) -> list[str]:
-        """Distinct lines for a hole that differ from what stood there."""
+    def holes(self) -> list[Hole]:
+        """The holes of the suspects, in the order of their lines' suspicion."""
+        scores = self.evidence.scores
+        ranked: list[tuple[float, int, Hole]] = []
+        for symbol in self.evidence.suspects(SUSPECTS):
+            text = self.evidence.source(symbol.id)
+            if len(text) > MAX_CHARACTERS:
+                continue
+            for hole in holes(symbol, text):
+                place = (symbol.path, symbol.start_line + hole.number)
+                score = scores.get(place, 0.0) if scores else 1.0
+                if score:
+                    ranked.append((score * (GAP_WEIGHT if hole.gap else 1.0), len(ranked), hole))
+        return [hole for _, _, hole in sorted(ranked, key=lambda item: (-item[0], item[1]))]
+
+    def fill(self, hole: Hole) -> list[Edit]:
+        """Edits that put distinct lines into a hole, other than what stood there."""
         self.budget.check()
+        text = self.evidence.source(hole.symbol.id)
+        masked = hole.masked(text)
+        self.say(render("infill", symbol=hole.symbol.id, source=masked, gap=hole.gap), "edit")
         sampling = Sampling(
             temperature=max(self.temperature, 0.6),
             top_p=0.95,
-            max_tokens=LINE_TOKENS,
+            max_tokens=GAP_TOKENS if hole.gap else LINE_TOKENS,
             seed=self.settings.seed + 1000 * self.number + 10 * self.round,
         )
         limit = Constraint(grammar=_grammar(hole))
         messages = self.session.messages(self.number, self.round)
         clock = timed()
-        completions = self.policy.sample(messages, SAMPLES_PER_LINE, sampling, limit, self.progress)
+        try:
+            completions = self.policy.sample(
+                messages, SAMPLES_PER_HOLE, sampling, limit, self.progress
+            )
+        except ContextOverflow:
+            return []
         seconds = clock()
-        found: list[str] = []
+        source = self.evidence.files[hole.symbol.path]
+        found: dict[str, Edit] = {}
         for completion in completions:
             self.budget.charge(completion.usage, seconds / len(completions))
             group = f"{self.number}.{self.round}"
             self.session.record(completion, sampling, limit, group=group, **self.tags("edit"))
-            line = completion.text.removeprefix("```python\n").removesuffix("\n```").strip()
-            if completion.finish_reason == "stop" and line not in (*found, hole.original):
-                found.append(line)
-        return found
+            written = completion.text.removeprefix("```python\n").removesuffix("\n```").rstrip()
+            whole = completion.finish_reason == "stop"
+            if whole and written.strip() not in ("", hole.original):
+                found.setdefault(written, hole.edit(source, written))
+        return list(found.values())
 
 
-def holes(source: str) -> Iterator[Hole]:
-    """The lines of a definition whose expression can be hidden, at most MAX_LINES."""
-    prose = _docstrings(source)
-    count = 0
-    for number, line in enumerate(source.splitlines()):
+def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
+    """The places of a definition that can be hidden: expressions, and the gaps between lines."""
+    prose = _docstrings(text)
+    inside = 0
+    for number, line in enumerate(text.split("\n")):
         stripped = line.strip()
-        if not stripped or number in prose or _SKIPPED.match(stripped) or count == MAX_LINES:
-            continue
-        match = _LINE.fullmatch(stripped)
-        if match is None or not match["middle"]:
-            continue
-        count += 1
         margin = line[: len(line) - len(line.lstrip())]
-        yield Hole(number, margin, match["start"] or "", match["end"], stripped)
+        if not stripped or number in prose:
+            continue
+        whole = inside == 0
+        inside += sum(stripped.count(c) for c in "([{") - sum(stripped.count(c) for c in ")]}")
+        if whole and number and not _NO_GAP.match(stripped):
+            yield Hole(symbol, number, margin, gap=True)
+        match = _LINE.fullmatch(stripped)
+        if _SKIPPED.match(stripped) or match is None or not match["middle"]:
+            continue
+        yield Hole(symbol, number, margin, match["start"] or "", match["end"], stripped)
 
 
 def _grammar(hole: Hole) -> str:
-    start, end = (text.replace("\\", "\\\\").replace('"', '\\"') for text in (hole.start, hole.end))
-    return f'root ::= "```python\\n{start}" [^ \\n`] [^\\n`]{{0,160}} "{end}\\n```"'
+    if hole.gap:
+        line = r"[ \t]* [^ \t\n`] [^\n`]{0,160}"
+        more = rf'("\n" {literal(hole.margin)} {line}){{0,{GAP_LINES - 1}}}' if hole.margin else ""
+        first = rf"{literal(hole.margin)} [^ \t\n`] [^\n`]{{0,160}}" if hole.margin else line
+        return rf'root ::= "```python\n" {first} {more} "\n```"'
+    start, end = literal(f"```python\n{hole.start}"), literal(f"{hole.end}\n```")
+    return rf"root ::= {start} [^ \n`] [^\n`]{{0,160}} {end}"
+
+
+def _line_start(source: bytes, line: int) -> int:
+    """The offset of a line, counted from 1."""
+    at = 0
+    for _ in range(line - 1):
+        at = source.find(b"\n", at) + 1
+    return at
 
 
 def _docstrings(source: str) -> set[int]:

@@ -11,6 +11,7 @@ from agent.apply import uninterrupted
 from agent.attempts import Attempts, attempt_all
 from agent.config import Settings
 from agent.context.brief import make_brief
+from agent.context.evidence import Evidence
 from agent.context.localise import localise
 from agent.reproduce import write_reproduction
 from agent.session import Listener, Session
@@ -186,29 +187,40 @@ class _Run:
         named = [t for t in failing if t in self.task.issue or _function(t) in self.task.issue]
         return tuple(named or failing)
 
-    def share_prompt(self, sandbox: Sandbox) -> None:
-        """Localise and write the part of the prompt that all attempts share."""
+    def gather(self, sandbox: Sandbox) -> Evidence:
+        """Localise: rank the symbols by what the failing tests run, and the lines of the best."""
         assert self.before is not None
         clock = timed()
         files = {f.path: f.data for f in self.workspace.files if f.mode != "120000"}
         codemap = Codemap.build(files.items())
         traced = self.before
-        if self.targets and self.workspace.command.framework == "pytest":
+        pytest = self.workspace.command.framework == "pytest"
+        if self.targets and pytest:
             traced = self.trace(sandbox, self.before)
         ranked = localise(codemap, traced, self.targets, self.task.issue, self.settings.protected)
+        self.evidence = Evidence(codemap, files, ranked, traced)
+        if self.targets and pytest and not self.policy.calls_tools:
+            scores = self.evidence.line_scores(sandbox, self.workspace.command, self.targets)
+            self.evidence = dataclasses.replace(self.evidence, scores=scores)
         self.session.emit(Located(symbols=tuple(ranked[:20]), seconds=clock(), phase="prepare"))
         if not ranked:
             raise EnvironmentFailure(
                 "no source code was found that could be changed",
                 "Apprentice edits Python, JavaScript, TypeScript, Go and Rust.",
             )
+        return self.evidence
+
+    def share_prompt(self, sandbox: Sandbox) -> None:
+        """Localise and write the part of the prompt that all attempts share."""
+        assert self.before is not None
+        evidence = self.gather(sandbox)
         self.brief = make_brief(
             redact(self.task.issue)[0],
             self.before,
             self.targets,
-            codemap,
-            files,
-            ranked,
+            evidence.codemap,
+            evidence.files,
+            evidence.ranked,
             calls_tools=self.policy.calls_tools,
             prompt_tokens=self.settings.prompt_tokens,
             count=lambda text: self.policy.count_tokens([Message(role="user", content=text)]),
@@ -242,6 +254,7 @@ class _Run:
         text = f"This test shows the bug:\n```python\n{file.data.decode()}```\n{shown[:900]}"
         message = Message(role="user", content=text)
         self.session.prompt(message, attempt=None, round=None, phase="reproduce")
+        self.gather(sandbox)
         return True
 
     def attempt(self, sandbox: Sandbox) -> Attempts:
@@ -252,6 +265,7 @@ class _Run:
             sandbox,
             self.workspace,
             self.brief,
+            self.evidence,
             Verifier(self.workspace, self.before, self.targets, self.settings.protected),
             self.settings,
             self.budget,

@@ -1,7 +1,6 @@
 """Which symbols are to blame: spectrum of the failing tests, traceback frames, names in the issue.
 
-The spectrum score is Ochiai (Abreu et al., "On the accuracy of spectrum-based fault
-localization", TAICPART-MUTATION 2007) over functions called by each test.
+The spectrum is over the functions that each test calls.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
+from agent.context.evidence import ochiai
 from agent.verify.protected import is_protected
 from tools.codemap import MODULE, Codemap
 from tools.testing.results import TestRun
@@ -70,8 +70,4 @@ def _ochiai(codemap: Codemap, run: TestRun, targets: Collection[str]) -> dict[st
         if test in targets or run.outcomes.get(test) == "passed":
             symbols = {codemap.at(path, line) for path, _, line in calls}
             bucket.update(symbol.id for symbol in symbols if symbol is not None)
-    return {
-        name: count / math.sqrt(total * (count + passing[name]))
-        for name, count in failing.items()
-        if total
-    }
+    return {name: ochiai(count, passing[name], total) for name, count in failing.items()}

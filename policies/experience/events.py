@@ -121,6 +121,16 @@ class Tested(_Event):
     output: str = ""
 
 
+class Screened(_Event):
+    """Edits tried in bulk: how many, with how many nothing failed, how many could not be tried."""
+
+    kind: Literal["screened"] = "screened"
+    tried: int
+    clean: int
+    left_out: int
+    seconds: float
+
+
 class Located(_Event):
     """Suspected symbols, best first, as `path::qualname` with a score."""
 
@@ -189,6 +199,7 @@ Event = Annotated[
     | Acted
     | Observed
     | Tested
+    | Screened
     | Located
     | Patched
     | Judged

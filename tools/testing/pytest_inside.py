@@ -62,6 +62,38 @@ class Places:
         return self.known[filename]
 
 
+class Selection:
+    """Which files and tests are wanted: all, or those of the given ids and files."""
+
+    def __init__(self, only: list[str], broken: list[str]) -> None:
+        self.only: set[str] | None = set(only) if only else None
+        self.broken = {os.path.realpath(p) for p in broken}
+        self.wanted: set[str] | None = None
+
+    def start(self, config: Any) -> None:
+        """Find the files of the ids, once pytest knows its root."""
+        root = str(getattr(config, "rootpath", None) or config.rootdir)
+        if self.only is not None:
+            files = {i.split("::", 1)[0] for i in self.only}
+            self.wanted = {os.path.realpath(os.path.join(root, f)) for f in files}
+
+    def ignored(self, path: str) -> bool | None:
+        """True for what need not be collected, None to leave the decision to others."""
+        real = os.path.realpath(path)
+        if real in self.broken:
+            return True
+        if self.wanted is None or real in self.wanted or os.path.basename(real) == "__init__.py":
+            return None
+        if os.path.isdir(real):
+            start = real.rstrip(os.sep) + os.sep
+            return None if any(w.startswith(start) for w in self.wanted) else True
+        return True
+
+    def asked_for(self, test: str) -> bool:
+        """Whether a test is wanted by its id, or with its whole file."""
+        return self.only is None or test in self.only or test.split("::", 1)[0] in self.only
+
+
 class Tracer:
     """Which functions of the workspace run. Cheap: a function is looked at once for each test."""
 
@@ -130,14 +162,12 @@ class Reporter:
         self.mark = settings["mark"].encode()
         self.lock = threading.RLock()
         self.per_test = settings["per_test"]
-        self.only: set[str] | None = set(settings["only"]) if settings["only"] else None
+        self.selection = Selection(settings["only"], settings["broken"])
         self.done = set(settings["done"])
-        self.broken = {os.path.realpath(p) for p in settings["broken"]}
         self.places = Places(os.getcwd())
         self.guard = guarding.Guard(self.places.root, self.places.relative, self.patched)
         self.guard.prepare()
         self.tracer = Tracer(self.places) if settings["trace"] else None
-        self.wanted: set[str] | None = None
         self.reports: dict[str, list[Any]] = {}
         self.details: dict[str, dict[str, Any]] = {}
         self.hung: set[str] = set()
@@ -175,39 +205,16 @@ class Reporter:
 
         This is called after pytest's own plugins are imported, and before any other.
         """
-        self.guard.note((*type(self).__mro__[:-1], type(self.guard)), (NUDGE, DUMP))
-        group = parser.getgroup("absent plugins")
-        for table, how in (
-            (_ABSENT, {"action": "append", "nargs": "?"}),
-            (_ABSENT_FLAGS, {"action": "store_true"}),
-        ):
-            for module, *names in table:
-                if not present(module):
-                    for name in names:
-                        destination = "absent_" + name.strip("-").replace("-", "_")
-                        try:
-                            group._addoption(name, dest=destination, **how)
-                        except ValueError:
-                            continue
+        own = (*type(self).__mro__[:-1], Selection, type(self.guard))
+        self.guard.note(own, (NUDGE, DUMP))
+        accept_absent(parser)
 
     def pytest_sessionstart(self, session: Any) -> None:
-        config = session.config
-        root = str(getattr(config, "rootpath", None) or config.rootdir)
-        if self.only is not None:
-            files = {i.split("::", 1)[0] for i in self.only}
-            self.wanted = {os.path.realpath(os.path.join(root, f)) for f in files}
+        self.selection.start(session.config)
 
     def ignored(self, path: str) -> bool | None:
         """True for what need not be collected, None to leave the decision to others."""
-        real = os.path.realpath(path)
-        if real in self.broken:
-            return True
-        if self.wanted is None or real in self.wanted or os.path.basename(real) == "__init__.py":
-            return None
-        if os.path.isdir(real):
-            start = real.rstrip(os.sep) + os.sep
-            return None if any(w.startswith(start) for w in self.wanted) else True
-        return True
+        return self.selection.ignored(path)
 
     def pytest_collectstart(self, collector: Any) -> None:
         self.began, self.armed = time.monotonic(), True
@@ -227,15 +234,13 @@ class Reporter:
             self.emit("end", id=name, outcome="hung" if hung else "error", seconds=0, **detail)
 
     def pytest_collection_modifyitems(self, session: Any, config: Any, items: list[Any]) -> None:
-        keep = [i for i in items if i.nodeid not in self.done and self.asked_for(i.nodeid)]
+        keep = [
+            i for i in items if i.nodeid not in self.done and self.selection.asked_for(i.nodeid)
+        ]
         if len(keep) < len(items):
             chosen = {id(i) for i in keep}
             config.hook.pytest_deselected(items=[i for i in items if id(i) not in chosen])
             items[:] = keep
-
-    def asked_for(self, test: str) -> bool:
-        """Whether a test is wanted by its id, or with its whole file."""
-        return self.only is None or test in self.only or test.split("::", 1)[0] in self.only
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.armed = False
@@ -398,6 +403,23 @@ def present(module: str) -> bool:
         return False
 
 
+def accept_absent(parser: Any) -> None:
+    """Accept the options of common plugins that are configured but not installed."""
+    group = parser.getgroup("absent plugins")
+    for table, how in (
+        (_ABSENT, {"action": "append", "nargs": "?"}),
+        (_ABSENT_FLAGS, {"action": "store_true"}),
+    ):
+        for module, *names in table:
+            if not present(module):
+                for name in names:
+                    destination = "absent_" + name.strip("-").replace("-", "_")
+                    try:
+                        group._addoption(name, dest=destination, **how)
+                    except ValueError:
+                        continue
+
+
 def files_of(items: list[Any]) -> dict[str, bool]:
     """The files of tests, and whether one holds Python tests and not the examples of its code."""
     import pytest
@@ -436,17 +458,24 @@ def plugin(pytest: Any, settings: dict[str, Any], fd: int, guard: Any) -> Report
         def pytest_runtest_teardown(self, item: Any) -> Any:
             yield from self.phase(item)
 
-        if int(pytest.__version__.split(".")[0]) >= 7:
+    return ignoring(pytest, Plugin)(settings, fd, guard)  # type: ignore[no-any-return]
 
+
+def ignoring(pytest: Any, base: Any) -> Any:
+    """The plugin class with the hook that calls its `ignored`, as pytest's version has it."""
+    if int(pytest.__version__.split(".")[0]) >= 7:
+
+        class Ignoring(base):  # type: ignore[misc,unused-ignore]
             def pytest_ignore_collect(self, collection_path: Any) -> bool | None:
-                return self.ignored(str(collection_path))
+                return self.ignored(str(collection_path))  # type: ignore[no-any-return]
 
-        else:
+    else:
 
-            def pytest_ignore_collect(self, path: Any) -> bool | None:  # type: ignore[misc]
-                return self.ignored(str(path))
+        class Ignoring(base):  # type: ignore[misc,no-redef,unused-ignore]
+            def pytest_ignore_collect(self, path: Any) -> bool | None:
+                return self.ignored(str(path))  # type: ignore[no-any-return]
 
-    return Plugin(settings, fd, guard)
+    return Ignoring
 
 
 def below(root: str, folder: str) -> bool:
@@ -455,7 +484,7 @@ def below(root: str, folder: str) -> bool:
     return real == os.path.realpath(root) or real.startswith(os.path.realpath(root) + os.sep)
 
 
-def arguments(settings: dict[str, Any], cache: str) -> list[str]:
+def arguments(settings: dict[str, Any], cache: str, *more: str) -> list[str]:
     """pytest's arguments: the user's, then what makes the run whole and leaves nothing behind."""
     given = list(settings["args"])
     own = ["-q", "--color=no", "--tb=short", "--maxfail=0", "--continue-on-collection-errors"]
@@ -466,7 +495,7 @@ def arguments(settings: dict[str, Any], cache: str) -> list[str]:
         if present("pytest_randomly"):
             own += ["--randomly-seed=1", "--randomly-dont-reorganize"]
     separator = given.index("--") if "--" in given else len(given)
-    return given[:separator] + own + given[separator:]
+    return given[:separator] + own + list(more) + given[separator:]
 
 
 def main() -> int:

@@ -1,0 +1,45 @@
+"""Which of several edits that pass the tests is right: the policy says, by writing one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from agent.actions import literal
+from agent.attempt import Attempt
+from agent.context.prompts import render
+from agent.workspace import timed
+from policies.base import Constraint, ContextOverflow, Sampling
+
+CHOICE_TOKENS = 200
+_OPEN, _CLOSE = "```diff\n", "\n```"
+
+
+def choose(attempt: Attempt, options: Sequence[str], sources: Mapping[str, str]) -> int:
+    """The number of the option that the policy writes, greedily, when it may write nothing else.
+
+    `sources` are the definitions that the options change, by symbol. One option needs no asking,
+    and an answer that does not fit the context is the first. Raises BudgetSpent.
+    """
+    if len(set(options)) < 2:
+        return 0
+    attempt.budget.check()
+    attempt.say(render("choose", sources=sources), "edit")
+    sampling = Sampling(temperature=0.0, max_tokens=CHOICE_TOKENS, seed=attempt.settings.seed)
+    limit = Constraint(grammar=grammar(options))
+    messages = attempt.session.messages(attempt.number, attempt.round)
+    clock = timed()
+    try:
+        completion = attempt.policy.sample(messages, 1, sampling, limit, attempt.progress)[0]
+    except ContextOverflow:
+        return 0
+    attempt.budget.charge(completion.usage, clock())
+    group = f"{attempt.number}.{attempt.round}"
+    attempt.session.record(completion, sampling, limit, group=group, **attempt.tags("edit"))
+    written = completion.text.removeprefix(_OPEN).removesuffix(_CLOSE)
+    return next((n for n, option in enumerate(options) if option == written), 0)
+
+
+def grammar(options: Sequence[str]) -> str:
+    """GBNF that admits one of the options, in a block."""
+    texts = " | ".join(literal(option) for option in dict.fromkeys(options))
+    return f"root ::= {literal(_OPEN)} ({texts}) {literal(_CLOSE)}"

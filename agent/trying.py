@@ -1,0 +1,134 @@
+"""What attempts do that try many edits: in bulk, then the promising ones properly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import unified_diff
+
+from agent.actions import Action
+from agent.attempt import Attempt
+from agent.choice import choose
+from agent.context.evidence import Evidence
+from policies.experience.events import Screened
+from tools.base import Observation, ToolError
+from tools.repairs.edit import Edit
+from tools.splice import check_syntax
+from tools.testing.screen import Screening, screen
+
+WANTED = 8
+CONFIRMED = 4
+MARGIN_SECONDS = 1.5
+
+
+@dataclass
+class Trying(Attempt):
+    """An attempt that tries edits of the suspects, each alone."""
+
+    evidence: Evidence = field(kw_only=True)
+
+    def first_that_solves(
+        self, edits: Sequence[Edit], base: str, seconds: float, before: Edit | None = None
+    ) -> tuple[str | None, list[Edit]]:
+        """The diff of an edit that solves the task, and the edits that help without solving it.
+
+        `base` is the snapshot that all edits are of, with the edit `before` made already where one
+        is given. The sandbox is left at `base` when nothing is found. Raises BudgetSpent.
+        """
+        self.budget.check()
+        if self.workspace.command.framework != "pytest":
+            return self.one_by_one(edits, base, seconds), []
+        result = self.screened(edits, seconds)
+        diff = self.accepted([edits[n] for n in result.clean], base, before)
+        helpful = [
+            edits[n]
+            for n, trial in result.trials.items()
+            if trial.clean is False and trial.passed > result.base
+        ]
+        return diff, helpful
+
+    def one_by_one(self, edits: Sequence[Edit], base: str, seconds: float) -> str | None:
+        """Run the tests on each edit: for runners that cannot try many at once."""
+        end = self.budget.elapsed + seconds
+        for edit in edits:
+            if self.budget.elapsed > end:
+                break
+            self.budget.check()
+            source = self.sandbox.read(edit.path)
+            try:
+                check_syntax(edit.path, source, edit.applied(source))
+            except ToolError:
+                continue
+            self.make(edit)
+            diff = self.sandbox.diff(base)
+            if diff not in self.seen and self.solved(self.test(diff)):
+                return diff
+            self.sandbox.restore(base)
+        return None
+
+    def screened(self, edits: Sequence[Edit], seconds: float) -> Screening:
+        """Try edits in bulk, and record what came of it."""
+        probes = self.evidence.probes(self.targets)
+        symbols = {edit.symbol for edit in edits}
+        others = {symbol: self.evidence.related(symbol, self.passing) for symbol in symbols}
+        longest = max((self.evidence.seconds(tests) for tests in others.values()), default=0.0)
+        result = screen(
+            self.sandbox,
+            self.workspace.command,
+            probes,
+            others=others,
+            edits=edits,
+            seconds=min(seconds, self.budget.seconds_left),
+            per_edit=MARGIN_SECONDS + 3 * (self.evidence.seconds(probes) + longest),
+            wanted=WANTED,
+        )
+        self.budget.test_seconds += result.seconds
+        self.session.emit(
+            Screened(
+                tried=len(result.trials),
+                clean=len(result.clean),
+                left_out=len(result.cold) + len(result.void),
+                seconds=result.seconds,
+                **self.tags("test"),
+            )
+        )
+        return result
+
+    def accepted(self, clean: Sequence[Edit], base: str, before: Edit | None = None) -> str | None:
+        """Test the edits that passed, in the order in which the policy prefers them.
+
+        Returns the diff of the first one that solves the task.
+        """
+        left = list(clean)
+        for _ in range(min(CONFIRMED, len(left))):
+            shown = [self.shown(edit) for edit in left]
+            sources = {edit.symbol: self.evidence.source(edit.symbol) for edit in left}
+            edit = left.pop(choose(self, shown, sources))
+            self.sandbox.restore(base)
+            for change in (before, edit):
+                if change is not None:
+                    self.make(change)
+            diff = self.sandbox.diff(base)
+            if diff not in self.seen and self.solved(self.test(diff)):
+                return diff
+            self.round += 1
+            self.sandbox.restore(base)
+            if before is not None:
+                self.sandbox.write(before.path, before.applied(self.sandbox.read(before.path)))
+        return None
+
+    def make(self, edit: Edit) -> None:
+        """Make an edit in the sandbox."""
+        shown = self.shown(edit)
+        self.sandbox.write(edit.path, edit.applied(self.sandbox.read(edit.path)))
+        action = Action("small_edit", {"symbol": edit.symbol})
+        self.observe(action, Observation(f"{edit.rule}\n{shown}"), "edit", teach=False)
+
+    def shown(self, edit: Edit) -> str:
+        """An edit as the lines of a diff that differ."""
+        source = self.sandbox.read(edit.path)
+        before, after = (
+            text.decode("utf-8", "replace").splitlines() for text in (source, edit.applied(source))
+        )
+        lines = list(unified_diff(before, after, lineterm="", n=0))[2:]
+        return "\n".join(line for line in lines if not line.startswith("@@"))

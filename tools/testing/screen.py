@@ -1,0 +1,143 @@
+"""Trying many edits of functions against a few tests in one go, without a test run for each.
+
+What it says is a hint: an edit that looks good is still to be tested properly.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import secrets
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tools.repairs.edit import Edit
+from tools.sandbox.base import Sandbox
+from tools.testing.detect import TestCommand
+
+START_SECONDS = 30.0
+TRACE_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What came of an edit: the probes that pass with it, and whether nothing failed.
+
+    `clean` is None when the trial did not come to an end: it hung, or the process died.
+    """
+
+    passed: frozenset[str]
+    clean: bool | None
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What a screening found. Trials by number of the edit, in the order in which they ended.
+
+    `base` are the probes that pass without an edit. `cold` edits change what runs at import and
+    were not tried; `void` ones are no program, or the same program as another. `lines` are the
+    lines of the traced files that each test runs.
+    """
+
+    base: frozenset[str] = frozenset()
+    trials: Mapping[int, Trial] = field(default_factory=dict)
+    cold: tuple[int, ...] = ()
+    void: tuple[int, ...] = ()
+    lines: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
+    started: bool = False
+    seconds: float = 0.0
+
+    @property
+    def clean(self) -> tuple[int, ...]:
+        """The edits with which nothing failed."""
+        return tuple(n for n, trial in self.trials.items() if trial.clean)
+
+
+def screen(
+    sandbox: Sandbox,
+    command: TestCommand,
+    probes: Sequence[str],
+    *,
+    others: Mapping[str, Sequence[str]] = {},
+    edits: Sequence[Edit] = (),
+    lines: Collection[str] = (),
+    seconds: float,
+    per_edit: float = 3.0,
+    wanted: int = 1_000_000,
+) -> Screening:
+    """Try `edits` of the workspace's files, each alone, against the tests `probes`.
+
+    An edit is clean when all probes pass, and after them all `others` of its symbol (which pass
+    now). Ends when `wanted` edits are clean or after `seconds`; an edit may take `per_edit`
+    seconds. `lines` names files whose lines are to be traced. For pytest only. The Screening is
+    empty when nothing could be collected.
+    """
+    mark = secrets.token_hex(16)
+    paths = {
+        name: sandbox.place(f"{name}_inside.py", _source(f"{name}_inside.py"))
+        for name in ("screen", "swap", "pytest")
+    }
+    settings = {
+        "mark": mark,
+        "starter": paths["pytest"],
+        "swap": paths["swap"],
+        "args": list(command.argv),
+        "probes": list(probes),
+        "others": {symbol: list(tests) for symbol, tests in others.items()},
+        "edits": [dataclasses.asdict(edit) for edit in edits],
+        "lines": sorted(lines),
+        "seconds": seconds,
+        "trace_seconds": TRACE_SECONDS,
+        "per_edit": per_edit,
+        "wanted": wanted,
+    }
+    result = sandbox.run(
+        [sandbox.python, "-B", paths["screen"]],
+        timeout=seconds + START_SECONDS,
+        stdin=json.dumps(settings).encode(),
+        env={"PYTHONDONTWRITEBYTECODE": "1", **dict(command.env)},
+    )
+    return _read(result.stdout, mark.encode(), result.seconds)
+
+
+def _source(name: str) -> bytes:
+    return Path(__file__).with_name(name).read_bytes()
+
+
+def _read(stdout: bytes, mark: bytes, seconds: float) -> Screening:
+    """The screening of the records, which code under test may have written."""
+    base: frozenset[str] = frozenset()
+    trials: dict[int, Trial] = {}
+    left_out: dict[str, list[int]] = {"cold": [], "void": []}
+    lines: dict[str, dict[str, frozenset[int]]] = {}
+    started = False
+    for line in stdout.split(b"\n"):
+        if not line.startswith(mark):
+            continue
+        try:
+            record = json.loads(line[len(mark) :])
+            kind = record["t"]
+            if kind == "collected":
+                started = bool(record["probes"])
+            elif kind == "tried":
+                passed = frozenset(str(test) for test in record["passed"])
+                number, clean = int(record["n"]), record["clean"]
+                if number < 0:
+                    base = passed
+                else:
+                    trials[number] = Trial(passed, None if clean is None else bool(clean))
+            elif kind in left_out:
+                left_out[kind].append(int(record["n"]))
+            elif kind == "lines":
+                lines[str(record["test"])] = _numbers(record["lines"])
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            continue
+    return Screening(
+        base, trials, tuple(left_out["cold"]), tuple(left_out["void"]), lines, started, seconds
+    )
+
+
+def _numbers(lines: Mapping[str, Any]) -> dict[str, frozenset[int]]:
+    return {path: frozenset(int(n) for n in numbers) for path, numbers in lines.items()}

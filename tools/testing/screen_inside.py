@@ -1,0 +1,298 @@
+"""Runs inside the sandbox: many edits of a few functions against a few tests, in forked processes.
+
+Standalone: standard library and pytest only, Python 3.8 and later. The tests are collected once;
+for each edit a child is forked, functions get their new code, and tests run until it is plain
+whether the edit helps. That costs milliseconds where a run of pytest costs a second. What comes out
+is a hint for whom to test properly: code under test can write what it likes here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import threading
+import time
+import types
+import warnings
+from typing import Any
+
+GREEN = ("passed", "xfailed", "xpassed")
+
+
+class Child:
+    """A forked process with the pipe that it answers on."""
+
+    def __init__(self, number: int, pid: int, fd: int, limit: float) -> None:
+        self.number, self.pid, self.fd = number, pid, fd
+        self.deadline = time.monotonic() + limit
+        self.data = b""
+
+    def end(self) -> None:
+        """Kill it with all that it started."""
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+
+class Screen:
+    """The pytest plugin that takes the place of the run."""
+
+    def __init__(self, settings: dict[str, Any], starter: Any, swap: Any, fd: int) -> None:
+        self.settings, self.starter, self.swap, self.fd = settings, starter, swap, fd
+        self.root = os.path.realpath(os.getcwd())
+        more = {test for tests in settings["others"].values() for test in tests}
+        self.selection = starter.Selection([*settings["probes"], *sorted(more)], [])
+        self.deadline = time.monotonic() + settings["seconds"]
+        self.reports: list[Any] = []
+        self.items: dict[str, Any] = {}
+        self.functions: list[Any] = []
+
+    def emit(self, kind: str, **fields: Any) -> None:
+        """Write one record."""
+        data = (self.settings["mark"] + json.dumps(dict(fields, t=kind)) + "\n").encode()
+        while data:
+            data = data[os.write(self.fd, data) :]
+
+    def pytest_addoption(self, parser: Any) -> None:
+        self.starter.accept_absent(parser)
+
+    def pytest_sessionstart(self, session: Any) -> None:
+        self.selection.start(session.config)
+
+    def ignored(self, path: str) -> bool | None:
+        """True for what need not be collected."""
+        return self.selection.ignored(path)  # type: ignore[no-any-return]
+
+    def pytest_collection_modifyitems(self, session: Any, config: Any, items: list[Any]) -> None:
+        items[:] = [item for item in items if self.selection.asked_for(item.nodeid)]
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        self.reports.append(report)
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """Serve the job instead of running the tests."""
+        self.items = {item.nodeid: item for item in session.items}
+        probes = [t for t in self.settings["probes"] if t in self.items]
+        self.emit("collected", probes=probes)
+        gc.collect()
+        self.functions = self.swap.live_functions()
+        gc.freeze()
+        if self.settings["lines"]:
+            more = [test for tests in self.settings["others"].values() for test in tests]
+            self.trace([t for t in dict.fromkeys([*probes, *more]) if t in self.items])
+        if self.settings["edits"]:
+            self.try_edits(probes)
+        return True
+
+    def trace(self, tests: list[str]) -> None:
+        """Run the tests once in a child and tell which lines of the files each of them runs."""
+        files = {os.path.join(self.root, path): path for path in self.settings["lines"]}
+
+        def work(answer: Any) -> None:
+            lines: dict[str, set[int]] = {}
+
+            def local(frame: types.FrameType, event: str, argument: Any) -> Any:
+                if event == "line":
+                    lines[files[frame.f_code.co_filename]].add(frame.f_lineno)
+                return local
+
+            def called(frame: types.FrameType, event: str, argument: Any) -> Any:
+                name = frame.f_code.co_filename
+                if name not in files:
+                    return None
+                lines.setdefault(files[name], set()).add(frame.f_lineno)
+                return local
+
+            for test in tests:
+                lines.clear()
+                threading.settrace(called)
+                sys.settrace(called)
+                outcome = self.run(test)
+                sys.settrace(None)
+                found = {path: sorted(numbers) for path, numbers in lines.items()}
+                answer({"test": test, "outcome": outcome, "lines": found})
+
+        left = self.deadline - time.monotonic()
+        child = self.fork(0, work, min(left, self.settings["trace_seconds"]))
+        done: list[Child] = []
+        while not done:
+            done = self.wait([child])
+        for record in told(child.data):
+            self.emit("lines", **record)
+
+    def try_edits(self, probes: list[str]) -> None:
+        """Try the untouched code and then each edit, a few at a time."""
+        jobs = self.jobs()
+        running: list[Child] = []
+        workers = max(1, len(os.sched_getaffinity(0)))
+        exhausted = False
+        while running or not exhausted:
+            while not exhausted and len(running) < workers and time.monotonic() < self.deadline:
+                job = next(jobs, None)
+                if job is None:
+                    exhausted = True
+                    break
+                number, swaps, symbol = job
+                others = [t for t in self.settings["others"].get(symbol, ()) if t in self.items]
+                limit = self.settings["per_edit"]
+                running.append(self.fork(number, self.trying(swaps, probes, others), limit))
+            if time.monotonic() >= self.deadline:
+                exhausted = True
+            for child in self.wait(running):
+                running.remove(child)
+                records = told(child.data)
+                verdict = records[-1] if records and "clean" in records[-1] else None
+                passed = [r["test"] for r in records if r.get("ok")]
+                self.emit("tried", n=child.number, passed=passed, **(verdict or {"clean": None}))
+                if verdict and verdict["clean"] and self.enough():
+                    exhausted = True
+
+    def enough(self) -> bool:
+        """Whether as many clean edits were found as are wanted."""
+        self.settings["wanted"] -= 1
+        return bool(self.settings["wanted"] <= 0)
+
+    def jobs(self) -> Any:
+        """The untouched code as number -1, then the edits that make another program."""
+        yield -1, [], ""
+        sources: dict[str, Any] = {}
+        seen = set()
+        for number, edit in enumerate(self.settings["edits"]):
+            path = os.path.join(self.root, edit["path"])
+            try:
+                if path not in sources:
+                    sources[path] = self.swap.Source(path)
+                    sources[path].find_functions(self.functions)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    new = edit["text"].encode()
+                    swaps = sources[path].swaps(edit["start"], edit["end"], new)
+            except self.swap.Cold:
+                self.emit("cold", n=number)
+                continue
+            except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+                self.emit("void", n=number)
+                continue
+            meaning = self.swap.meaning(swaps)
+            if not swaps or meaning in seen:
+                self.emit("void", n=number)
+                continue
+            seen.add(meaning)
+            yield number, swaps, edit["symbol"]
+
+    def trying(self, swaps: Any, probes: list[str], others: list[str]) -> Any:
+        """The work of a child: all probes, and when they pass the other tests until one fails."""
+
+        def work(answer: Any) -> None:
+            for function, code in swaps:
+                function.__code__ = code
+            good = True
+            for test in probes:
+                ok = self.run(test) == "passed"
+                answer({"test": test, "ok": ok})
+                good = good and ok
+            if swaps:
+                good = good and all(self.run(test) in GREEN for test in others)
+            answer({"clean": good})
+
+        return work
+
+    def run(self, test: str) -> str:
+        """The outcome of one test."""
+        item = self.items[test]
+        self.reports = []
+        item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
+        return str(self.starter.aggregate(self.reports)[0])
+
+    def fork(self, number: int, work: Any, limit: float) -> Child:
+        """Start a child that does some work and answers with lines of JSON."""
+        reading, writing = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            pid = os.fork()
+        if pid:
+            os.close(writing)
+            return Child(number, pid, reading, limit)
+        try:
+            os.setpgid(0, 0)
+            os.close(reading)
+            tempfile.tempdir = tempfile.mkdtemp(prefix="screen-")
+            os.environ["TMPDIR"] = tempfile.tempdir
+
+            def answer(record: Any) -> None:
+                os.write(writing, json.dumps(record).encode() + b"\n")
+
+            work(answer)
+        finally:
+            os._exit(0)
+
+    def wait(self, children: list[Child]) -> list[Child]:
+        """The children that have ended, or were ended because their time was up."""
+        if not children:
+            return []
+        now = time.monotonic()
+        patience = max(0.0, min(child.deadline for child in children) - now)
+        ready, _, _ = select.select([c.fd for c in children], [], [], min(patience, 0.5))
+        ended = []
+        for child in children:
+            if child.fd in ready:
+                data = os.read(child.fd, 1 << 16)
+                child.data += data
+                if data:
+                    continue
+            elif time.monotonic() < child.deadline:
+                continue
+            child.end()
+            ended.append(child)
+        return ended
+
+
+def told(data: bytes) -> list[dict[str, Any]]:
+    """The whole records of a child's answer."""
+    found = []
+    for line in data.split(b"\n")[:-1]:
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
+
+
+def main() -> int:
+    """Serve the job that stands on standard input."""
+    settings = json.load(sys.stdin)
+    fd = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+    spec_path = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != spec_path]
+    starter = load(settings["starter"], "starting")
+    swap = load(settings["swap"], "swapping")
+    sys.path.insert(0, os.getcwd())
+    import pytest
+
+    screen = starter.ignoring(pytest, Screen)(settings, starter, swap, fd)
+    cache = tempfile.mkdtemp(prefix="pytest-cache-")
+    given = starter.arguments(settings, cache, "--tb=no", "--capture=sys")
+    return int(pytest.main(given, plugins=[screen]))
+
+
+def load(path: str, name: str) -> Any:
+    """A module by its path."""
+    module = types.ModuleType(name)
+    module.__file__ = path
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec"), module.__dict__)  # noqa: S102 - our own files
+    return module
+
+
+if __name__ == "__main__":
+    sys.exit(main())
