@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from agent.status import UsageError
 
@@ -50,6 +50,12 @@ class Settings(BaseModel):
     temperature: float = Field(0.7, ge=0, le=2)
     seed: int = 0
     protected: tuple[str, ...] = ()
+
+    @field_validator("strategies", "protected", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """Names with commas between them, as an environment variable has them."""
+        return value.split(",") if isinstance(value, str) else value
 
 
 REPOSITORY_KEYS = frozenset(Settings.model_fields) - {"environment"}

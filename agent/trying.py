@@ -18,7 +18,8 @@ from tools.testing.screen import Screening, screen
 
 WANTED = 8
 CONFIRMED = 4
-MARGIN_SECONDS = 1.5
+MARGIN_SECONDS = 2.0
+FACTOR = 4
 
 
 @dataclass
@@ -79,7 +80,8 @@ class Trying(Attempt):
             others=others,
             edits=edits,
             seconds=min(seconds, self.budget.seconds_left),
-            per_edit=MARGIN_SECONDS + 3 * (self.evidence.seconds(probes) + longest),
+            per_edit=MARGIN_SECONDS + FACTOR * (self.evidence.seconds(probes) + longest),
+            others_seconds=MARGIN_SECONDS + FACTOR * longest,
             wanted=WANTED,
         )
         self.budget.test_seconds += result.seconds

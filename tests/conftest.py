@@ -38,11 +38,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def private_home(tmp_path_factory, monkeypatch, request):
     """Keep experience, locks and settings out of the user's folders.
 
-    Models are large: tests of real ones take them from where the user has them.
+    Models are large: tests of real ones take them from where the user has them. A policy that
+    follows a script is one for conversations: a search would solve the task before it speaks.
     """
     home = tmp_path_factory.mktemp("home")
     if request.node.get_closest_marker("model"):
         monkeypatch.setenv("APPRENTICE_MODELS", str(MODELS))
+    else:
+        monkeypatch.setenv("APPRENTICE_STRATEGIES", "conversation")
     monkeypatch.setenv("APPRENTICE_HOME", str(home))
     monkeypatch.setenv("APPRENTICE_CONFIG", str(home / "config.toml"))
     for key in ("GIT_AUTHOR", "GIT_COMMITTER"):

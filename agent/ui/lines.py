@@ -16,6 +16,7 @@ from policies.experience.events import (
     Patched,
     Prepared,
     Sampled,
+    Screened,
     TaskStarted,
     Tested,
 )
@@ -33,6 +34,8 @@ def line(event: Event | Progress) -> str:
             return f"sandbox   {event.sandbox}, {event.files} files, tests: {command}"
         case Tested():
             return f"tests     {event.label}: {counts(event)} in {event.seconds:.1f} s"
+        case Screened():
+            return f"edits     {event.tried} tried, {event.clean} pass, in {event.seconds:.1f} s"
         case Located(symbols=symbols):
             names = ", ".join(printable(name) for name, _ in symbols[:3])
             return f"suspects  {names or 'none'}"

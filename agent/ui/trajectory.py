@@ -27,6 +27,7 @@ from policies.experience.events import (
     Prepared,
     Prompted,
     Sampled,
+    Screened,
     TaskStarted,
     Tested,
 )
@@ -183,6 +184,14 @@ def _tested(event: Tested, baseline: Mapping[str, str], caps: Caps | None) -> Te
     return text
 
 
+def _screened(event: Screened, _: Caps | None) -> Text:
+    return _titled(
+        "edits tried",
+        f"{event.tried:,}, {event.clean} pass, {event.left_out} left out, "
+        f"{duration(event.seconds)}",
+    )
+
+
 def _located(event: Located, caps: Caps | None) -> Text:
     text = _titled("suspects", duration(event.seconds))
     symbols = [f"{score:.3f}  {symbol}" for symbol, score in event.symbols]
@@ -248,6 +257,7 @@ _RENDERERS: dict[type, Callable[[Any, Caps | None], Text]] = {
     Sampled: _sampled,
     Acted: _acted,
     Observed: _observed,
+    Screened: _screened,
     Located: _located,
     Patched: _patched,
     Judged: _judged,

@@ -12,7 +12,9 @@ from tools.repairs.edit import Change, Scope
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-MAX_TEXTS = 6
+MAX_TEXTS = 10
+SHORT = 6
+SEPARATORS = ("", " ", "-", "_", ".", ",", "/", ":", ";", "=", "|", "+", "*", "#", "\\n", ", ", "0")
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!=", "===", "!=="})
 
 
@@ -93,9 +95,12 @@ def literals(scope: Scope, node: Node) -> Iterator[Change]:
     if node.type in words.numbers:
         yield from (scope.put(node, other) for other in _numbers(text, scope.numbers))
     elif node.type in words.strings:
-        others = [t for t in scope.texts if t != text][:MAX_TEXTS]
-        quote = '"' if "'" in text else "'"
-        yield from (scope.put(node, other) for other in (*others, quote * 2, quote + " " + quote))
+        others = [t for t in scope.texts if t != text]
+        others = sorted(others, key=lambda t: abs(len(t) - len(text)))[:MAX_TEXTS]
+        quote = '"' if '"' in text else "'"
+        marks = SEPARATORS if len(text) <= SHORT else ("",)
+        others += [f"{quote}{mark}{quote}" for mark in marks]
+        yield from (scope.put(node, other) for other in dict.fromkeys(others) if other != text)
         yield from (scope.put(node, other) for other in _cases(text))
     elif text in words.constants and not node.named_children:
         for other in words.constants:

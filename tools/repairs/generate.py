@@ -34,6 +34,7 @@ RULES: tuple[tuple[Rule, float], ...] = (
     (statements.moves, 0.6),
     (expressions.assigned, 0.5),
     (expressions.arguments, 0.4),
+    (statements.wrapped, 0.4),
     (statements.additions, 0.3),
     (expressions.wraps, 0.3),
     (expressions.guards, 0.2),

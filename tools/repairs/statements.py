@@ -123,6 +123,20 @@ def tests(scope: Scope, node: Node) -> Iterator[Change]:
                 yield Change(node.start_byte, node.start_byte, guard)
 
 
+def wrapped(scope: Scope, node: Node) -> Iterator[Change]:
+    """A statement that is only for a variable that is there, or is missing."""
+    words = scope.words
+    margin = scope.margin(node)
+    if node.type not in words.statements or not margin or not words.indented:
+        return
+    step = "    " if "\t" not in margin else "\t"
+    body = _shifted(scope, node, margin + step)
+    for name in scope.local[:5]:
+        missing = words.null_test.format(name)
+        for condition in (missing, missing.replace(" is ", " is not "), name, f"not {name}"):
+            yield scope.put(node, f"if {condition}:\n{body}")
+
+
 def _copies(scope: Scope) -> list[str]:
     found = []
     for node in walk(scope.node):

@@ -36,8 +36,9 @@ class Trial:
 class Screening:
     """What a screening found. Trials by number of the edit, in the order in which they ended.
 
-    `base` are the probes that pass without an edit. `cold` edits change what runs at import and
-    were not tried; `void` ones are no program, or the same program as another. `lines` are the
+    `base` are the probes that pass without an edit. `cold` edits change what runs at import: they
+    are tried last, with everything imported anew. `void` ones are no program, or the same program
+    as another. `lines` are the
     lines of the traced files that each test runs.
     """
 
@@ -64,15 +65,17 @@ def screen(
     edits: Sequence[Edit] = (),
     lines: Collection[str] = (),
     seconds: float,
-    per_edit: float = 3.0,
+    per_edit: float = 10.0,
+    others_seconds: float = 3.0,
     wanted: int = 1_000_000,
 ) -> Screening:
     """Try `edits` of the workspace's files, each alone, against the tests `probes`.
 
     An edit is clean when all probes pass, and after them all `others` of its symbol (which pass
     now). Ends when `wanted` edits are clean or after `seconds`; an edit may take `per_edit`
-    seconds. `lines` names files whose lines are to be traced. For pytest only. The Screening is
-    empty when nothing could be collected.
+    seconds, and on the processor a few times as long as the untouched code does, and
+    `others_seconds` for the others. `lines` names files whose lines are to be traced. For pytest
+    only. The Screening is empty when nothing could be collected.
     """
     mark = secrets.token_hex(16)
     paths = {
@@ -91,6 +94,7 @@ def screen(
         "seconds": seconds,
         "trace_seconds": TRACE_SECONDS,
         "per_edit": per_edit,
+        "others_seconds": others_seconds,
         "wanted": wanted,
     }
     result = sandbox.run(

@@ -22,6 +22,7 @@ import types
 import warnings
 from typing import Any
 
+CPU_FACTOR, CPU_MARGIN = 4, 0.3
 GREEN = ("passed", "xfailed", "xpassed")
 
 
@@ -55,6 +56,11 @@ class Screen:
         self.reports: list[Any] = []
         self.items: dict[str, Any] = {}
         self.functions: list[Any] = []
+        self.tracer = starter.Tracer(starter.Places(self.root))
+        self.fresh: Any = None
+        self.found = 0
+        self.at_import: set[tuple[str, str, int]] = set()
+        self.cpu_seconds = float(settings["per_edit"])
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Write one record."""
@@ -80,9 +86,13 @@ class Screen:
 
     def pytest_runtestloop(self, session: Any) -> bool:
         """Serve the job instead of running the tests."""
+        if self.fresh is not None:
+            self.run_fresh(session)
+            return True
         self.items = {item.nodeid: item for item in session.items}
         probes = [t for t in self.settings["probes"] if t in self.items]
         self.emit("collected", probes=probes)
+        self.at_import = {place(code) for code in self.tracer.stop()}
         gc.collect()
         self.functions = self.swap.live_functions()
         gc.freeze()
@@ -131,25 +141,30 @@ class Screen:
 
     def try_edits(self, probes: list[str]) -> None:
         """Try the untouched code and then each edit, a few at a time."""
-        jobs = self.jobs()
+        jobs = self.jobs(probes)
         running: list[Child] = []
         workers = max(1, len(os.sched_getaffinity(0)))
         exhausted = False
         while running or not exhausted:
-            while not exhausted and len(running) < workers and time.monotonic() < self.deadline:
+            alone = any(child.number < 0 for child in running)
+            late = time.monotonic() >= self.deadline
+            while not (exhausted or alone or late) and len(running) < workers:
                 job = next(jobs, None)
                 if job is None:
                     exhausted = True
                     break
-                number, swaps, symbol = job
-                others = [t for t in self.settings["others"].get(symbol, ()) if t in self.items]
-                limit = self.settings["per_edit"]
-                running.append(self.fork(number, self.trying(swaps, probes, others), limit))
+                number, work = job
+                running.append(self.fork(number, work, self.settings["per_edit"]))
+                if number < 0:
+                    break
             if time.monotonic() >= self.deadline:
                 exhausted = True
             for child in self.wait(running):
                 running.remove(child)
                 records = told(child.data)
+                if child.number < 0 and records and "cpu" in records[-1]:
+                    spent = CPU_FACTOR * records[-1].pop("cpu") + CPU_MARGIN
+                    self.cpu_seconds = min(self.cpu_seconds, spent)
                 verdict = records[-1] if records and "clean" in records[-1] else None
                 passed = [r["test"] for r in records if r.get("ok")]
                 self.emit("tried", n=child.number, passed=passed, **(verdict or {"clean": None}))
@@ -157,15 +172,19 @@ class Screen:
                     exhausted = True
 
     def enough(self) -> bool:
-        """Whether as many clean edits were found as are wanted."""
-        self.settings["wanted"] -= 1
-        return bool(self.settings["wanted"] <= 0)
+        """Whether as many clean edits were found as are wanted, with one more."""
+        self.found += 1
+        return bool(self.found >= self.settings["wanted"])
 
-    def jobs(self) -> Any:
-        """The untouched code as number -1, then the edits that make another program."""
-        yield -1, [], ""
+    def jobs(self, probes: list[str]) -> Any:
+        """The untouched code as number -1, then the edits that make another program.
+
+        Edits of what runs at import come last.
+        """
+        yield -1, self.trying([], probes, [])
         sources: dict[str, Any] = {}
         seen = set()
+        cold = []
         for number, edit in enumerate(self.settings["edits"]):
             path = os.path.join(self.root, edit["path"])
             try:
@@ -178,6 +197,7 @@ class Screen:
                     swaps = sources[path].swaps(edit["start"], edit["end"], new)
             except self.swap.Cold:
                 self.emit("cold", n=number)
+                cold.append(number)
                 continue
             except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
                 self.emit("void", n=number)
@@ -187,7 +207,17 @@ class Screen:
                 self.emit("void", n=number)
                 continue
             seen.add(meaning)
-            yield number, swaps, edit["symbol"]
+            others = [t for t in self.settings["others"].get(edit["symbol"], ()) if t in self.items]
+            if any(place(function.__code__) in self.at_import for function, _ in swaps):
+                cold.append(number)
+            yield number, self.trying(swaps, probes, others)
+        for number in () if self.found else cold:
+            edit = self.settings["edits"][number]
+            source = sources[os.path.join(self.root, edit["path"])]
+            whole = (
+                source.data[: edit["start"]] + edit["text"].encode() + source.data[edit["end"] :]
+            )
+            yield number, self.importing(source.path, whole)
 
     def trying(self, swaps: Any, probes: list[str], others: list[str]) -> Any:
         """The work of a child: all probes, and when they pass the other tests until one fails."""
@@ -195,16 +225,61 @@ class Screen:
         def work(answer: Any) -> None:
             for function, code in swaps:
                 function.__code__ = code
+            if swaps:
+                signal.signal(signal.SIGPROF, signal.SIG_DFL)
+                signal.setitimer(signal.ITIMER_PROF, self.cpu_seconds)
             good = True
             for test in probes:
                 ok = self.run(test) == "passed"
                 answer({"test": test, "ok": ok})
                 good = good and ok
-            if swaps:
-                good = good and all(self.run(test) in GREEN for test in others)
-            answer({"clean": good})
+            if not swaps:
+                answer({"clean": good, "cpu": time.process_time()})
+                return
+            signal.setitimer(signal.ITIMER_PROF, self.cpu_seconds + self.settings["others_seconds"])
+            answer({"clean": good and all(self.run(test) in GREEN for test in others)})
 
         return work
+
+    def importing(self, path: str, source: bytes) -> Any:
+        """The work of a child that imports everything anew, with other bytes for one file."""
+
+        def work(answer: Any) -> None:
+            import importlib.machinery
+
+            import pytest
+
+            loader: Any = importlib.machinery.SourceFileLoader
+            get_data = loader.get_data
+
+            def other(self: Any, wanted: str) -> bytes:
+                if wanted.endswith(".pyc"):
+                    raise OSError(wanted)
+                data: bytes = source if wanted == path else get_data(self, wanted)
+                return data
+
+            loader.get_data = other
+            inside = self.root + os.sep
+            for name, module in list(sys.modules.items()):
+                if str(getattr(module, "__file__", None) or "").startswith(inside):
+                    del sys.modules[name]
+            again = dict(self.settings, others={}, edits=[], lines=[])
+            runner = type(self)(again, self.starter, self.swap, -1)
+            runner.fresh = answer
+            given = self.starter.arguments(again, tempfile.mkdtemp(), "--tb=no", "--capture=sys")
+            pytest.main(given, plugins=[runner])
+
+        return work
+
+    def run_fresh(self, session: Any) -> None:
+        """Run the probes of a session of its own, and tell what came of them."""
+        self.items = {item.nodeid: item for item in session.items}
+        good = True
+        for test in self.settings["probes"]:
+            ok = test in self.items and self.run(test) == "passed"
+            self.fresh({"test": test, "ok": ok})
+            good = good and ok
+        self.fresh({"clean": good})
 
     def run(self, test: str) -> str:
         """The outcome of one test."""
@@ -256,6 +331,11 @@ class Screen:
         return ended
 
 
+def place(code: types.CodeType) -> tuple[str, str, int]:
+    """Where a function stands."""
+    return (code.co_filename, code.co_name, code.co_firstlineno)
+
+
 def told(data: bytes) -> list[dict[str, Any]]:
     """The whole records of a child's answer."""
     found = []
@@ -282,6 +362,7 @@ def main() -> int:
     screen = starter.ignoring(pytest, Screen)(settings, starter, swap, fd)
     cache = tempfile.mkdtemp(prefix="pytest-cache-")
     given = starter.arguments(settings, cache, "--tb=no", "--capture=sys")
+    screen.tracer.start()
     return int(pytest.main(given, plugins=[screen]))
 
 

@@ -115,7 +115,7 @@ def shape(code: types.CodeType) -> tuple[Any, ...]:
         code.co_varnames,
         code.co_freevars,
         code.co_cellvars,
-        code.co_flags,
+        code.co_flags & 0xFFFF,  # without those of __future__
         code.co_argcount,
         code.co_posonlyargcount,
         code.co_kwonlyargcount,
