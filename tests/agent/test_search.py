@@ -1,0 +1,193 @@
+"""Attempts by search and by infilling, end to end in real sandboxes, with scripted policies."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.choice import grammar
+from agent.infill import MASK, holes
+from policies.experience.events import Acted, Observed, Prompted, Sampled, Screened
+from policies.experience.store import Store
+from tests.agent import shop
+from tools.codemap import MODULE, parse
+
+LIBRARY = """\
+def clamp(value, low, high):
+    \"\"\"The value, or the nearer end of the range.\"\"\"
+    if value < low:
+        return low
+    if value < high:
+        return high
+    return value
+
+
+def total(numbers):
+    found = 0
+    for number in numbers:
+        found += number
+    return found - 2 + 1
+
+
+def missing(table, key):
+    found = table.get(key)
+    return found.strip()
+"""
+CLAMP = "from lib import clamp\n\ndef test_middle():\n    assert clamp(5, 0, 10) == 5\n"
+MORE = "\ndef test_ends():\n    assert (clamp(-1, 0, 10), clamp(11, 0, 10)) == (0, 10)\n"
+TOTAL = (
+    "from lib import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
+    "\ndef test_none():\n    assert total([]) == 0\n"
+)
+MISSING = (
+    "from lib import missing\n\ndef test_missing():\n    assert missing({}, 'a') == 'none'\n"
+    "\ndef test_found():\n    assert missing({'a': ' b '}, 'a') == 'b'\n"
+)
+
+
+def events(report):
+    with Store.open() as store:
+        return list(store.events(report["trajectory"]))
+
+
+def of(kind, report):
+    return [event for event in events(report) if isinstance(event, kind)]
+
+
+@pytest.fixture
+def strategies(monkeypatch):
+    return lambda *names: monkeypatch.setenv("APPRENTICE_STRATEGIES", ",".join(names))
+
+
+def test_a_bug_is_found_without_a_completion(git_repo, tmp_path, strategies):
+    strategies("search")
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE})
+    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    assert report["status"] == "verified"
+    assert "if value < high:" not in (repo / "lib.py").read_text()
+    screened = of(Screened, report)
+    assert screened
+    assert screened[0].tried > screened[0].clean > 0
+
+
+def test_the_policy_chooses_among_edits_that_pass(git_repo, tmp_path, strategies):
+    strategies("search")
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE})
+    wanted = "-    if value < high:\n+    if value >= high:"
+    model = shop.script(tmp_path, [{"text": f"```diff\n{wanted}\n```", "repeat": True}])
+    report = shop.solve(repo, model)
+    assert report["status"] == "verified"
+    assert "if value >= high:" in (repo / "lib.py").read_text()
+    chosen = of(Sampled, report)
+    assert len(chosen) == 1
+    assert chosen[0].grammar.startswith("root ::= ")
+    assert "value >= high" in chosen[0].grammar
+
+
+def test_two_edits_are_found_when_the_first_helps(git_repo, tmp_path, strategies):
+    strategies("search")
+    library = LIBRARY.replace("found - 2 + 1", "found").replace("found = 0", "found = 1", 1)
+    library = library.replace("found += number", "found -= number")
+    tests = TOTAL + "\ndef test_one():\n    assert total([1]) == 1\n"
+    repo = git_repo({"lib.py": library, "test_lib.py": tests})
+    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    assert report["status"] == "verified"
+
+
+def test_search_that_finds_nothing_leaves_the_tree_to_the_next_attempt(
+    git_repo, tmp_path, strategies
+):
+    strategies("search", "conversation")
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": MISSING})
+    symbol = "lib.py::missing"
+    code = "def missing(table, key):\n    return table.get(key, 'none').strip()\n"
+    model = shop.script(
+        tmp_path,
+        [
+            f"plan\ncause: the key may be missing\nsymbol: {symbol}",
+            f"edit_symbol\nsymbol: {symbol}\n```python\n{code}```",
+        ],
+    )
+    report = shop.solve(repo, model, "--samples", "2")
+    assert report["status"] == "verified"
+    assert (repo / "lib.py").read_text() == LIBRARY.replace(
+        LIBRARY[LIBRARY.index("def missing") :], code
+    )
+
+
+def test_a_line_is_filled_in(git_repo, tmp_path, strategies):
+    strategies("infill")
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": MISSING})
+    line = "found = table.get(key, 'none')"
+    replies = [
+        {"text": f"```python\n{line}\n```", "when": f"found = {MASK}", "repeat": True},
+        {"text": "```python\n    pass\n```", "when": "lines missing", "repeat": True},
+        {"text": "```python\nreturn 0\n```", "repeat": True},
+    ]
+    report = shop.solve(repo, shop.script(tmp_path, replies))
+    assert report["status"] == "verified"
+    assert line in (repo / "lib.py").read_text()
+    assert all(sample.group for sample in of(Sampled, report))
+
+
+def test_lines_are_added_in_a_gap(git_repo, tmp_path, strategies):
+    strategies("infill")
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": MISSING})
+    lines = "    if found is None:\n        return 'none'"
+    replies = [
+        {"text": f"```python\n{lines}\n```", "when": "lines missing", "repeat": True},
+        {"text": "```python\nfound = table[key]\n```", "repeat": True},
+    ]
+    report = shop.solve(repo, shop.script(tmp_path, replies))
+    assert report["status"] == "verified"
+    assert f"{lines}\n    return found.strip()" in (repo / "lib.py").read_text()
+
+
+def test_other_runners_try_edits_one_by_one(git_repo, tmp_path, strategies):
+    strategies("search")
+    check = "from lib import clamp\nassert clamp(5, 0, 10) == 5 and clamp(11, 0, 10) == 10\n"
+    repo = git_repo({"lib.py": LIBRARY, "check.py": check})
+    model = shop.script(tmp_path, [{"text": "unused", "repeat": True}])
+    report = shop.solve(repo, model, "--test-cmd", "python3 check.py")
+    assert report["status"] == "verified"
+    assert of(Screened, report) == []
+    assert any(event.tool == "small_edit" for event in of(Observed, report))
+    assert of(Acted, report) == []
+
+
+def test_a_policy_that_calls_tools_is_not_searched_for(git_repo, tmp_path, strategies):
+    strategies("search", "conversation")
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE})
+    call = {"name": "submit", "arguments": {}}
+    model = shop.script(tmp_path, [{"tool_calls": [call], "repeat": True}], calls_tools=True)
+    report = shop.solve(repo, model, "--samples", "1")
+    assert report["status"] == "not_solved"
+    assert of(Screened, report) == []
+
+
+def test_the_prompt_of_a_choice_shows_the_failure_and_the_code(git_repo, tmp_path, strategies):
+    strategies("search")
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE})
+    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    said = [event.message.content for event in of(Prompted, report) if event.attempt == 0]
+    assert "test_middle" in said[1]
+    assert "def clamp" in said[2]
+
+
+def test_a_choice_admits_its_options_alone():
+    text = grammar(['-a "b"\n+c\\d', "-\te", "-\te"])
+    assert text == (r'root ::= "```diff\n" ("-a \"b\"\n+c\\d" | "-\te") "\n```"')
+
+
+def test_holes_are_lines_and_gaps_but_no_prose():
+    source = LIBRARY.encode()
+    symbol = next(s for s in parse("lib.py", source) if s.qualname == "clamp" != MODULE)
+    found = list(holes(symbol, symbol.text(source)))
+    lines = {hole.original for hole in found if not hole.gap}
+    assert lines == {"if value < low:", "return low", "if value < high:", "return high",
+                     "return value"}  # fmt: skip
+    assert {hole.number for hole in found if hole.gap} == {2, 3, 4, 5, 6}
+    for hole in found:
+        edited = hole.edit(source, hole.margin + "X" if hole.gap else "X").applied(source).decode()
+        before, after = LIBRARY.split("\n"), edited.split("\n")
+        assert len(after) - len(before) == hole.gap
+        assert after[hole.number].strip() == "X"
