@@ -39,7 +39,7 @@ class Settings(BaseModel):
     environment: str | None = None
     test_command: str | None = None
     strategies: tuple[Strategy, ...] = ("search", "infill", "conversation")
-    samples: int = Field(8, ge=1, le=256)
+    samples: int = Field(16, ge=1, le=256)
     rounds: int = Field(3, ge=1, le=32)
     actions_per_round: int = Field(30, ge=1, le=200)
     budget_tokens: int = Field(60_000, ge=100)

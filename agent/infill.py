@@ -1,8 +1,9 @@
-"""An attempt by infilling: hide one place after the other and have the policy write it anew.
+"""An attempt by infilling: point at one place after the other and have the policy write it anew.
 
-A small model that sees a wrong line copies it. One that does not see it has to write what belongs
-there. A place is the expression of a line, or the gap between two lines. Each is a prompt of its
-own behind a shared prefix, with a few short samples; what they propose is tried in bulk.
+A small model that sees a wrong line copies it. Here it cannot: the grammar admits every line but
+the one that stands there, so that its own probabilities say where to differ. A place is a line, or
+the gap in front of one. Each takes a few short samples behind a prefix that all share; what they
+propose is tried in bulk.
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ from agent.actions import literal
 from agent.context.prompts import render
 from agent.trying import Trying
 from agent.workspace import timed
-from policies.base import Constraint, ContextOverflow, Sampling
+from policies.base import Constraint, ContextOverflow, Message, Sampling
 from tools.codemap import Symbol
 from tools.repairs.edit import Edit
 
-MASK = "<MISSING>"
 SAMPLES_PER_HOLE = 3
 HOLES = 16
 HOLES_A_TRY = 4
@@ -29,6 +29,7 @@ LINE_TOKENS, GAP_TOKENS = 80, 120
 GAP_LINES = 6
 SUSPECTS = 10
 MAX_CHARACTERS = 6000
+MAX_KEPT = 120
 GAP_WEIGHT = 0.7
 _LINE = re.compile(
     r"(?P<start>(?:(?:el)?if|while|return|for\s.+?\sin|with|assert|raise|yield)\s+"
@@ -43,25 +44,18 @@ _NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
 
 @dataclass(frozen=True)
 class Hole:
-    """A place of a symbol that is hidden: line `number` of its text, from 0.
+    """A place of a symbol: line `number` of its text, from 0, or the `gap` in front of it.
 
-    Of a line, `start` and `end` stay and what stood there is `original`; a `gap` is in front of it.
+    Of a line to be written anew, `start` and `end` stay, and `original` is what is there.
     """
 
     symbol: Symbol
     number: int
     margin: str
+    original: str
     start: str = ""
     end: str = ""
-    original: str = ""
     gap: bool = False
-
-    def masked(self, text: str) -> str:
-        """The symbol's text with the mask in the hole."""
-        lines = text.split("\n")
-        mask = f"{self.margin}{self.start}{MASK}{self.end}"
-        lines[self.number : self.number + (not self.gap)] = [mask]
-        return "\n".join(lines)
 
     def edit(self, source: bytes, written: str) -> Edit:
         """What puts the policy's lines into the hole."""
@@ -85,15 +79,25 @@ class Infill(Trying):
         base = self.sandbox.snapshot()
         self.open_short()
         chosen = self.holes()[self.turn * HOLES : (self.turn + 1) * HOLES]
+        shown: set[str] = set()
         for first in range(0, len(chosen), HOLES_A_TRY):
             edits: list[Edit] = []
             for self.round, hole in enumerate(chosen[first : first + HOLES_A_TRY], first):
+                if hole.symbol.id not in shown:
+                    shown.add(hole.symbol.id)
+                    self.show(hole.symbol)
                 edits += self.fill(hole)
             if edits:
                 diff, _ = self.first_that_solves(edits, base, self.budget.seconds_left)
                 if diff:
                     return self.end("solved", diff)
         return self.end("no place alone mends it")
+
+    def show(self, symbol: Symbol) -> None:
+        """Add a definition to the prompt that this and all later holes share."""
+        text = render("suspect", symbol=symbol.id, source=self.evidence.source(symbol.id))
+        message = Message(role="user", content=text)
+        self.session.prompt(message, attempt=self.number, round=None, phase="edit")
 
     def holes(self) -> list[Hole]:
         """The holes of the suspects, in the order of their lines' suspicion."""
@@ -113,9 +117,8 @@ class Infill(Trying):
     def fill(self, hole: Hole) -> list[Edit]:
         """Edits that put distinct lines into a hole, other than what stood there."""
         self.budget.check()
-        text = self.evidence.source(hole.symbol.id)
-        masked = hole.masked(text)
-        self.say(render("infill", symbol=hole.symbol.id, source=masked, gap=hole.gap), "edit")
+        text = render("infill", symbol=hole.symbol.id, line=hole.original, gap=hole.gap)
+        self.say(text, "edit")
         sampling = Sampling(
             temperature=max(self.temperature, 0.6),
             top_p=0.95,
@@ -140,7 +143,7 @@ class Infill(Trying):
             self.session.record(completion, sampling, limit, group=group, **self.tags("edit"))
             written = completion.text.removeprefix("```python\n").removesuffix("\n```").rstrip()
             whole = completion.finish_reason == "stop"
-            if whole and written.strip() not in ("", hole.original):
+            if whole and written.strip():
                 found.setdefault(written, hole.edit(source, written))
         return list(found.values())
 
@@ -157,11 +160,11 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
         whole = inside == 0
         inside += sum(stripped.count(c) for c in "([{") - sum(stripped.count(c) for c in ")]}")
         if whole and number and not _NO_GAP.match(stripped):
-            yield Hole(symbol, number, margin, gap=True)
+            yield Hole(symbol, number, margin, stripped, gap=True)
         match = _LINE.fullmatch(stripped)
         if _SKIPPED.match(stripped) or match is None or not match["middle"]:
             continue
-        yield Hole(symbol, number, margin, match["start"] or "", match["end"], stripped)
+        yield Hole(symbol, number, margin, stripped, match["start"] or "", match["end"])
 
 
 def _grammar(hole: Hole) -> str:
@@ -170,8 +173,23 @@ def _grammar(hole: Hole) -> str:
         more = rf'("\n" {literal(hole.margin)} {line}){{0,{GAP_LINES - 1}}}' if hole.margin else ""
         first = rf"{literal(hole.margin)} [^ \t\n`] [^\n`]{{0,160}}" if hole.margin else line
         return rf'root ::= "```python\n" {first} {more} "\n```"'
+    kept = hole.original[len(hole.start) : len(hole.original) - len(hole.end)]
     start, end = literal(f"```python\n{hole.start}"), literal(f"{hole.end}\n```")
-    return rf"root ::= {start} [^ \n`] [^\n`]{{0,160}} {end}"
+    return f"root ::= {start} other0 {end}\n{_other_than(kept)}"
+
+
+def _other_than(text: str) -> str:
+    """GBNF rules for any text of one line but this one; `other0` is the first of them."""
+    rest = r"[^\n`]{0,160}"
+    rules = []
+    for number, character in enumerate(text[:MAX_KEPT]):
+        same = literal(character)
+        shunned = {"\\": "\\\\", "]": "\\]", "^": "\\^", "-": "\\-"}.get(character, character)
+        first = " " if not number else ""
+        differs = rf"[^\n`{first}{shunned}] {rest}"
+        rules.append(f"other{number} ::= {differs} | {same} other{number + 1}")
+    rules.append(rf"other{len(rules)} ::= [^\n`] {rest}")
+    return "\n".join(rules)
 
 
 def _line_start(source: bytes, line: int) -> int:
