@@ -125,7 +125,7 @@ class Infill(Trying):
             max_tokens=GAP_TOKENS if hole.gap else LINE_TOKENS,
             seed=self.settings.seed + 1000 * self.number + 10 * self.round,
         )
-        limit = Constraint(grammar=_grammar(hole))
+        limit = Constraint(grammar=grammar(hole))
         messages = self.session.messages(self.number, self.round)
         clock = timed()
         try:
@@ -167,7 +167,7 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
         yield Hole(symbol, number, margin, stripped, match["start"] or "", match["end"])
 
 
-def _grammar(hole: Hole) -> str:
+def grammar(hole: Hole) -> str:
     if hole.gap:
         line = r"[ \t]* [^ \t\n`] [^\n`]{0,160}"
         more = rf'("\n" {literal(hole.margin)} {line}){{0,{GAP_LINES - 1}}}' if hole.margin else ""

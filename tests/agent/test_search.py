@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.choice import grammar
-from agent.infill import MASK, holes
+from agent.infill import grammar as infill_grammar
+from agent.infill import holes
 from policies.experience.events import Acted, Observed, Prompted, Sampled, Screened
 from policies.experience.store import Store
 from tests.agent import shop
@@ -119,8 +120,12 @@ def test_a_line_is_filled_in(git_repo, tmp_path, strategies):
     repo = git_repo({"lib.py": LIBRARY, "test_lib.py": MISSING})
     line = "found = table.get(key, 'none')"
     replies = [
-        {"text": f"```python\n{line}\n```", "when": f"found = {MASK}", "repeat": True},
-        {"text": "```python\n    pass\n```", "when": "lines missing", "repeat": True},
+        {
+            "text": f"```python\n{line}\n```",
+            "when": "wrong:\n```\nfound = table.get(key)",
+            "repeat": True,
+        },
+        {"text": "```python\n    pass\n```", "when": "is missing in", "repeat": True},
         {"text": "```python\nreturn 0\n```", "repeat": True},
     ]
     report = shop.solve(repo, shop.script(tmp_path, replies))
@@ -134,7 +139,7 @@ def test_lines_are_added_in_a_gap(git_repo, tmp_path, strategies):
     repo = git_repo({"lib.py": LIBRARY, "test_lib.py": MISSING})
     lines = "    if found is None:\n        return 'none'"
     replies = [
-        {"text": f"```python\n{lines}\n```", "when": "lines missing", "repeat": True},
+        {"text": f"```python\n{lines}\n```", "when": "is missing in", "repeat": True},
         {"text": "```python\nfound = table[key]\n```", "repeat": True},
     ]
     report = shop.solve(repo, shop.script(tmp_path, replies))
@@ -191,3 +196,16 @@ def test_holes_are_lines_and_gaps_but_no_prose():
         before, after = LIBRARY.split("\n"), edited.split("\n")
         assert len(after) - len(before) == hole.gap
         assert after[hole.number].strip() == "X"
+
+
+def test_a_line_to_be_written_anew_is_another_one():
+    source = LIBRARY.encode()
+    symbol = next(s for s in parse("lib.py", source) if s.qualname == "clamp")
+    hole = next(
+        h for h in holes(symbol, symbol.text(source)) if h.original == "return low" and not h.gap
+    )
+    rules = infill_grammar(hole).split("\n")
+    assert rules[0] == 'root ::= "```python\\nreturn " other0 "\\n```"'
+    assert rules[1] == r'other0 ::= [^\n` l] [^\n`]{0,160} | "l" other1'
+    assert rules[3] == r'other2 ::= [^\n`w] [^\n`]{0,160} | "w" other3'
+    assert rules[4] == r"other3 ::= [^\n`] [^\n`]{0,160}"
