@@ -17,6 +17,7 @@ from agent.session import Listener
 from agent.solve import Outcome, solve
 from agent.status import Status
 from agent.task import Task, clean_issue
+from agent.verify.outcomes import is_pseudo
 from agent.workspace import Workspace
 from policies.base import Policy
 from policies.experience.store import Store
@@ -102,7 +103,7 @@ class Repairer:
         task = Task(
             self.issue(tree, failing),
             dataclasses.replace(self.capture, files=tree.files),
-            failing.run.failing,
+            () if any(map(is_pseudo, failing.run.failing)) else failing.run.failing,
         )
         outcome = solve(task, self.policy, ready, self.store, settings, self.listeners)
         if outcome.status is Status.INTERRUPTED:

@@ -68,7 +68,7 @@ class Report:
             parts.append(f"Fixed {names}: every check passes with this change.\n{self.diff}")
             parts.append(f"Look at it, then `git add {names}` and commit again.")
         else:
-            parts.append(f"Not fixed: {self.message}. Your files are as they were.")
+            parts.append(f"Not fixed: {self.message.rstrip('.')}. Your files are as they were.")
             if self.hint:
                 parts.append(f"  next: {self.hint}")
         return printable("\n".join(parts))
