@@ -80,7 +80,8 @@ def state(repo: Path) -> tuple[dict[str, bytes], str]:
 
 def fix(model: str, *more: str | Path) -> dict[str, Any]:
     """Run `agent fix --json` in this folder; its report, the exit code checked against it."""
-    result = shop.agent("fix", "--json", "--model", model, "--env", sys.prefix, *more)
+    fixed = ("--json", "--model", model, "--env", sys.prefix, "--timeout", "600")
+    result = shop.agent("fix", *fixed, *more)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     report: dict[str, Any] = json.loads(result.stdout)
     assert report["exit_code"] == result.exit_code
