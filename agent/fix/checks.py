@@ -14,6 +14,7 @@ from agent.config import Settings
 from agent.fix.touched import touched_tests
 from agent.status import EnvironmentFailure, UsageError
 from agent.workspace import Workspace
+from tools.sandbox.base import File, Sandbox
 from tools.testing.detect import NoTestsError, TestCommand, detect, from_text
 from tools.testing.results import TestEnvironmentError, TestRun
 
@@ -81,12 +82,25 @@ def choose_checks(
     return _made(kept, files, passed)
 
 
-def run_checks(workspace: Workspace, checks: Sequence[Check]) -> list[Checked]:
-    """Run each check in a fresh sandbox with the files of `workspace`.
+def run_checks(
+    workspace: Workspace, checks: Sequence[Check], caches: Sequence[File] = ()
+) -> list[Checked]:
+    """Run the checks in turn in a fresh sandbox, with the files of `workspace` and `caches`.
+
+    As in a person's working tree, one sees what those before it have left. Raises
+    EnvironmentFailure when one cannot be started.
+    """
+    full = dataclasses.replace(workspace, files=(*workspace.files, *caches))
+    with full.fresh() as sandbox:
+        return [Checked(check, _run(full, check, sandbox)) for check in checks]
+
+
+def run_apart(workspace: Workspace, checks: Sequence[Check]) -> list[Checked]:
+    """Run each check in a fresh sandbox of its own: what one runs cannot sway another.
 
     Raises EnvironmentFailure when one cannot be started.
     """
-    return [Checked(check, _run(workspace, check)) for check in checks]
+    return [run_checks(workspace, [check])[0] for check in checks]
 
 
 def with_check(workspace: Workspace, check: Check) -> Workspace:
@@ -96,11 +110,9 @@ def with_check(workspace: Workspace, check: Check) -> Workspace:
     return dataclasses.replace(workspace, command=command)
 
 
-def _run(workspace: Workspace, check: Check) -> TestRun:
-    ready = with_check(workspace, check)
+def _run(workspace: Workspace, check: Check, sandbox: Sandbox) -> TestRun:
     try:
-        with ready.fresh() as sandbox:
-            return ready.test(sandbox)
+        return with_check(workspace, check).test(sandbox)
     except TestEnvironmentError as error:
         raise EnvironmentFailure(
             f"{check.shown}: {error}",

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.config import Settings
-from agent.fix.checks import Check, Checked, run_checks, with_check
+from agent.fix.checks import Check, Checked, run_apart, with_check
 from agent.fix.deadline import Deadline
 from agent.repository import Capture
 from agent.session import Listener
@@ -77,7 +77,7 @@ class Repairer:
             if silences(verdict.diff):
                 continue
             tree = tree.patched(verdict.files, verdict.modes)
-            failing = [checked for checked in run_checks(tree, self.checks) if not checked.passed]
+            failing = [checked for checked in run_apart(tree, self.checks) if not checked.passed]
             if not failing:
                 return Repair(Status.FIXED, self.changes(tree), "", tuple(trajectories))
         message = "each fix broke another check, or only silenced one"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.config import Settings
+from agent.fix.caches import caches
 from agent.fix.checks import Check, Checked, choose_checks, run_checks
 from agent.fix.environment import has_program, project_environment
 from agent.fix.report import Report, diff_of
@@ -62,7 +63,7 @@ def fix(
     workspace = make_workspace(
         staged.capture, settings.model_copy(update={"test_command": checks[0].shown})
     )
-    checked = run_checks(workspace, checks)
+    checked = run_checks(workspace, checks, caches(staged.capture.root, contents, checks))
     failing = [one for one in checked if not one.passed]
     if not failing:
         return Report(Status.NOTHING_TO_DO, checked, seconds=clock())
