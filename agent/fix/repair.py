@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from policies.base import Policy
 from policies.experience.store import Store
 from tools.base import capped
 from tools.codemap import MODULE, Codemap
+from tools.testing.detect import TestCommand
 
 TRIES = 3
 OUTPUT_CHARACTERS = 1500
@@ -60,7 +62,7 @@ class Repairer:
     deadline: Deadline
     listeners: Sequence[Listener] = ()
 
-    def repair(self, failing: Sequence[Checked]) -> Repair:
+    def repair(self, checked: Sequence[Checked]) -> Repair:
         """Solve one failing check after the other until all pass on the same files.
 
         The last thing done is to run every check, each in a fresh sandbox. Raises
@@ -68,7 +70,7 @@ class Repairer:
         """
         tree, trajectories = self.workspace, []
         for turn in range(TRIES * len(self.checks)):
-            outcome = self.solve(tree, failing[0], self.settings.seed + turn)
+            outcome = self.solve(tree, checked, self.settings.seed + turn)
             trajectories.append(outcome.trajectory)
             verdict = outcome.verdict
             if outcome.status is not Status.VERIFIED or verdict is None:
@@ -77,16 +79,21 @@ class Repairer:
             if silences(verdict.diff):
                 continue
             tree = tree.patched(verdict.files, verdict.modes)
-            failing = [checked for checked in run_apart(tree, self.checks) if not checked.passed]
-            if not failing:
+            checked = run_apart(tree, self.checks)
+            if all(one.passed for one in checked):
                 return Repair(Status.FIXED, self.changes(tree), "", tuple(trajectories))
         message = "each fix broke another check, or only silenced one"
         return Repair(Status.NOT_SOLVED, {}, message, tuple(trajectories))
 
-    def solve(self, tree: Workspace, failing: Checked, seed: int) -> Outcome:
-        """One failing check as a task."""
+    def solve(self, tree: Workspace, checked: Sequence[Checked], seed: int) -> Outcome:
+        """One failing check as a task: tests first, which say most of what the code should do."""
         if self.deadline.expired:
             raise KeyboardInterrupt
+        failing = min(
+            (one for one in checked if not one.passed),
+            key=lambda one: one.check.command.framework != "pytest",
+        )
+        kept = [one.check for one in checked if one.passed]
         seconds = max(1.0, self.deadline.left)
         only = tuple(f"!{path}" for path in self.editable)
         settings = self.settings.model_copy(
@@ -98,7 +105,8 @@ class Repairer:
             }
         )
         ready = dataclasses.replace(
-            with_check(tree, failing.check), test_timeout=min(tree.test_timeout, seconds)
+            with_check(tree, together(failing.check, kept)),
+            test_timeout=min(tree.test_timeout, seconds),
         )
         task = Task(
             self.issue(tree, failing),
@@ -138,6 +146,24 @@ def _failed(status: Status) -> Status:
     """What a solve without a verified patch means for the commit."""
     broken = status in (Status.ENVIRONMENT, Status.USAGE)
     return status if broken else Status.NOT_SOLVED
+
+
+def together(failing: Check, kept: Sequence[Check]) -> Check:
+    """The failing check as the tests of a task.
+
+    What only gives an exit code is followed by the checks that pass: a linter alone would be
+    content with code that does something else. Tests by id stay as they are, for what they tell.
+    """
+    if failing.command.framework == "pytest" or not kept:
+        return failing
+    script = " && ".join(shlex.join(_argv(check.command)) for check in (failing, *kept))
+    variables = {name: value for c in (*kept, failing) for name, value in c.command.env}
+    command = TestCommand(("sh", "-c", script), "command", tuple(variables.items()))
+    return Check(failing.shown, command)
+
+
+def _argv(command: TestCommand) -> tuple[str, ...]:
+    return ("pytest", *command.argv) if command.framework == "pytest" else command.argv
 
 
 def silences(diff: str) -> bool:

@@ -64,11 +64,10 @@ def fix(
         staged.capture, settings.model_copy(update={"test_command": checks[0].shown})
     )
     checked = run_checks(workspace, checks, caches(staged.capture.root, contents, checks))
-    failing = [one for one in checked if not one.passed]
-    if not failing:
+    if all(one.passed for one in checked):
         return Report(Status.NOTHING_TO_DO, checked, seconds=clock())
     try:
-        repair = _repair(repo, staged, workspace, checks, failing, settings, open_policy, view)
+        repair = _repair(repo, staged, workspace, checks, checked, settings, open_policy, view)
     except AgentError as error:
         return Report(error.status, checked, str(error), error.hint, seconds=clock())
     except BudgetSpent as spent:
@@ -107,7 +106,7 @@ def _repair(
     staged: Staged,
     workspace: Workspace,
     checks: Sequence[Check],
-    failing: Sequence[Checked],
+    checked: Sequence[Checked],
     settings: Settings,
     open_policy: Open,
     view: View,
@@ -137,7 +136,7 @@ def _repair(
                     staged.capture, workspace, checks, editable, changed, policy, store,
                     settings, deadline, [opened.enter_context(view())],
                 )  # fmt: skip
-                repair = repairer.repair(failing)
+                repair = repairer.repair(checked)
         except (PolicyError, SandboxError, StoreError) as error:
             raise EnvironmentFailure(str(error)) from error
         if repair.files:

@@ -52,7 +52,9 @@ def plan(symbol: str) -> str:
 def edit(symbol: str, body: str) -> str:
     """An answer that rewrites a function of prices."""
     name = symbol.rpartition("::")[2]
-    return f"edit_symbol\nsymbol: {symbol}\n```python\ndef {name}(prices):\n    {body}\n```"
+    text = {"total": "The sum of the prices.", "mean": "The mean price."}[name]
+    code = f'def {name}(prices):\n    """{text}"""\n    {body}\n'
+    return f"edit_symbol\nsymbol: {symbol}\n```python\n{code}```"
 
 
 FIX_MEAN = [plan(MEAN), edit(MEAN, "return total(prices) / len(prices)")]

@@ -88,6 +88,18 @@ def test_several_checks_must_all_pass(repo, tmp_path):
     assert len(report["trajectories"]) == 2
 
 
+def test_a_linter_is_not_content_with_what_breaks_the_tests(repo, tmp_path):
+    path = stage(repo, GOOD.replace("return sum", "unused = 1\n    return sum"))
+    wrong = project.edit(project.TOTAL, "return 0")
+    critique = f"critique\nmistake: it adds nothing\nsymbol: {project.TOTAL}"
+    model = script(tmp_path, [project.plan(project.TOTAL), wrong, critique, FIX_TOTAL[1]])
+    works = "python -c 'from shop.prices import total; assert total([1]) == 1'"
+    report = fix(model, "--check", "ruff check {python}", "--check", works)
+    assert [check["passed"] for check in report["checks"]] == [False, True]
+    assert (report["status"], len(report["trajectories"])) == ("fixed", 1)
+    assert path.read_text() == GOOD
+
+
 def test_half_a_fix_is_none(repo, tmp_path):
     stage(repo, WRONG.replace("sum(prices)", "sum(price)"))
     before = state(repo)

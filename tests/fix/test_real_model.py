@@ -1,0 +1,32 @@
+"""`agent fix` with real weights: a misspelt name, found by the linter and by a test."""
+
+import pytest
+
+from policies.resident.client import running, stop
+from tests.fix import project
+from tests.fix.project import UNDEFINED, fix, stage
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays(private_home):
+    yield
+    for record in running():
+        stop(record)
+
+
+def test_the_smallest_model_mends_a_name_and_stays_loaded(git_repo, monkeypatch):
+    root = git_repo(project.FILES)
+    monkeypatch.chdir(root)
+    path = stage(root, UNDEFINED)
+    report = fix("qwen2.5-coder-0.5b", "--seed", "0", "--timeout", "800")
+    assert report["status"] == "fixed", report["message"]
+    assert report["files"] == ["shop/prices.py"]
+    namespace: dict = {}
+    exec(path.read_text(), namespace)
+    assert namespace["mean"]([1, 3]) == 2
+    (record,) = running()
+    project.git(root, "add", "-u")
+    assert fix("qwen2.5-coder-0.5b")["exit_code"] == 0
+    assert [other.pid for other in running()] == [record.pid]
