@@ -63,7 +63,7 @@ def pre_commit(hook_store, monkeypatch):
 def repo(git_repo, hooks_repo):
     config = (
         f"repos:\n  - repo: {hooks_repo}\n    rev: {git(hooks_repo, 'rev-parse', 'HEAD').strip()}\n"
-        "    hooks:\n      - id: agent-fix\n"
+        "    hooks:\n      - id: agent-fix\n        args: [--timeout, '900']\n"
     )
     return git_repo({**project.FILES, ".pre-commit-config.yaml": config})
 
