@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
+import re
 import shlex
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -20,6 +21,7 @@ from tools.testing.results import TestEnvironmentError, TestRun
 
 RUFF = "ruff check --no-fix --force-exclude --output-format=concise {python}"
 NO_TESTS_COLLECTED = 5
+_PLACEHOLDER = re.compile(r"\{(files|python|tests)\}")
 _SUFFIXES = {"npm": (".js", ".jsx", ".mjs", ".cjs", ".ts", ".tsx"), "node": (".js", ".mjs", ".cjs"),
              "cargo": (".rs",), "go": (".go",)}  # fmt: skip
 
@@ -69,7 +71,7 @@ def choose_checks(
             'Name them with --check, or as checks = ["pytest {tests}"] in [tool.apprentice] of '
             "pyproject.toml.",
         )
-    kept = [text for text in suggested if installed(text.split()[0])]
+    kept = [t for t in suggested if t == settings.test_command or installed(t.split()[0])]
     missing = ", ".join(text.split()[0] for text in suggested if text not in kept)
     if not kept:
         raise EnvironmentFailure(
@@ -130,12 +132,11 @@ def _made(texts: Sequence[str], files: Mapping[str, bytes], passed: Collection[s
         values["tests"] = list(touched_tests(files, passed))
     checks = []
     for text in texts:
-        shown = text
-        wanted = [name for name in values if f"{{{name}}}" in text]
-        if not all(values[name] for name in wanted):
+        if not all(values[match[1]] for match in _PLACEHOLDER.finditer(text)):
             continue
-        for name in wanted:
-            shown = shown.replace(f"{{{name}}}", shlex.join(map(_not_an_option, values[name])))
+        shown = _PLACEHOLDER.sub(
+            lambda match: shlex.join(map(_not_an_option, values[match[1]])), text
+        )
         try:
             checks.append(Check(shown, from_text(shown)))
         except NoTestsError as error:
@@ -156,13 +157,13 @@ def _suggested(
         found.append(RUFF)
     if (mypy := _mypy(project, files)) and any(path.endswith((".py", ".pyi")) for path in passed):
         found.append(mypy)
+    if settings.test_command:
+        return [*found, settings.test_command]
     try:
-        tests = detect(files.keys(), files.__getitem__, settings.test_command)
+        tests = detect(files.keys(), files.__getitem__)
     except NoTestsError:
         return found
-    if settings.test_command:
-        found.append(settings.test_command)
-    elif tests.framework == "pytest":
+    if tests.framework == "pytest":
         found.append("pytest {tests}")
     else:
         suffixes = _SUFFIXES.get(tests.argv[0], ("",))

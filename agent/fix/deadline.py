@@ -48,10 +48,14 @@ class Deadline:
         trace: TracebackType | None,
     ) -> None:
         if self._timer is not None:
-            with self._lock:
-                self._over = True
-            self._timer.cancel()
-            signal.signal(signal.SIGUSR1, self._before)
+            try:
+                with self._lock:
+                    self._over = True
+                self._timer.cancel()
+            except KeyboardInterrupt:
+                if not self.expired:
+                    raise
+            signal.signal(signal.SIGUSR1, self._before or signal.SIG_DFL)
         if self.expired and (error is None or isinstance(error, KeyboardInterrupt)):
             raise BudgetSpent(f"the time limit of {self._seconds:.0f} s has passed") from error
 

@@ -55,8 +55,11 @@ def test_checks_are_recognised(files, passed, expected):
 
 
 def test_configured_checks_and_their_placeholders():
-    files = {"a b.py": "", "-x.py": "", "c.txt": ""}
+    files = {"a b.py": "", "-x.py": "", "c.txt": "", "{tests}.txt": ""}
     passed = ["a b.py", "-x.py", "c.txt"]
+    assert shown(files, ["{tests}.txt"], checks=("a {files} {files}",)) == [
+        "a '{tests}.txt' '{tests}.txt'"
+    ]
     checks = ("lint {files}", "type {python}", "pytest {tests}", "make all")
     assert shown(files, passed, checks=checks) == [
         "lint 'a b.py' ./-x.py c.txt",
