@@ -52,6 +52,7 @@ bench: .venv/done .venv-demo/done
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/tool_call_latency.py
 	$(BIN)/python benchmarks/contention.py
+	$(BIN)/python benchmarks/fix_overhead.py
 	$(BIN)/python benchmarks/solve_overhead.py --env $(CURDIR)/.venv-demo
 
 .venv/done: pyproject.toml

@@ -3,7 +3,7 @@
 Precedence, highest first: command line, environment (`APPRENTICE_*`), `apprentice.toml` in the
 repository, `[tool.apprentice]` in its `pyproject.toml`, the user's `config.toml`, defaults.
 A repository is untrusted: it may not choose a hosted model, an arbitrary weights file, a host
-environment or the sandbox `none`.
+environment, what stays running, or the sandbox `none`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ class Settings(BaseModel):
     """Everything a run can be told. Seconds and tokens are totals for the whole run.
 
     `strategies` are the kinds of attempts that a policy without tool calling makes.
+    `protected` are files that no patch may change, as paths or patterns; entries `!PATH` name the
+    only ones that one may. `checks` and `fix_timeout`, the seconds that it may try, are for `agent
+    fix`. `resident` says who shares a local model that stays loaded for `resident_seconds` after
+    its last use.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +54,10 @@ class Settings(BaseModel):
     temperature: float = Field(0.7, ge=0, le=2)
     seed: int = 0
     protected: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
+    fix_timeout: float = Field(120.0, gt=0)
+    resident: Literal["fix", "always", "never"] = "fix"
+    resident_seconds: float = Field(600.0, gt=0)
 
     @field_validator("strategies", "protected", mode="before")
     @classmethod
@@ -58,7 +66,7 @@ class Settings(BaseModel):
         return value.split(",") if isinstance(value, str) else value
 
 
-REPOSITORY_KEYS = frozenset(Settings.model_fields) - {"environment"}
+REPOSITORY_KEYS = frozenset(Settings.model_fields) - {"environment", "resident", "resident_seconds"}
 
 
 def user_config_path() -> Path:

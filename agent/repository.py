@@ -55,8 +55,11 @@ class Capture:
         return sum(len(file.data) for file in self.files)
 
 
-def open_repository(path: Path) -> Repo:
-    """The git repository that holds `path`. Raises UsageError when there is none to work on."""
+def open_repository(path: Path, *, unborn: bool = False) -> Repo:
+    """The git repository that holds `path`; with `unborn`, be it one without a commit.
+
+    Raises UsageError when there is none to work on.
+    """
     try:
         import git
     except ImportError as error:
@@ -76,7 +79,7 @@ def open_repository(path: Path) -> Repo:
             "Clone it and run in the clone.",
         )
     _check_root(repo)
-    if not repo.head.is_valid():
+    if not unborn and not repo.head.is_valid():
         raise UsageError(
             f"{repo.working_dir} has no commits yet",
             "Run `git add -A && git commit -m start` first.",
@@ -125,7 +128,7 @@ def capture(repo: Repo) -> Capture:
     """
     root = Path(repo.working_dir)
     with git_errors():
-        entries = _index_entries(repo)
+        entries = index_entries(repo)
         listed = repo.git.ls_files("-z", "--others", "--exclude-standard").split("\0")
         dirty = bool(repo.git.diff_index("--cached", "--name-only", "HEAD"))
     if submodules := [path for path, (mode, _) in entries.items() if mode == "160000"]:
@@ -140,7 +143,7 @@ def capture(repo: Repo) -> Capture:
             raise UsageError(
                 f"git lists {path!r}, which is no file below {root}", "Work in a fresh clone."
             )
-        file = _read(root, path, MAX_REPOSITORY_BYTES - size)
+        file = read_file(root, path, MAX_REPOSITORY_BYTES - size)
         if file is None:
             dirty = dirty or path in entries
             continue
@@ -155,7 +158,8 @@ def blob_id(data: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
 
 
-def _index_entries(repo: Repo) -> dict[str, tuple[str, str]]:
+def index_entries(repo: Repo) -> dict[str, tuple[str, str]]:
+    """Mode and blob id of each path in the index. Raises UsageError on an unmerged one."""
     entries: dict[str, tuple[str, str]] = {}
     for line in filter(None, repo.git.ls_files("-z", "--stage").split("\0")):
         meta, path = line.split("\t", 1)
@@ -168,7 +172,11 @@ def _index_entries(repo: Repo) -> dict[str, tuple[str, str]]:
     return entries
 
 
-def _read(root: Path, path: str, most: int) -> File | None:
+def read_file(root: Path, path: str, most: int) -> File | None:
+    """A file or link of the working tree; None when nothing of the kind is there.
+
+    Raises EnvironmentFailure when it holds more than `most` bytes or cannot be read.
+    """
     full = root / path
     try:
         if through_link(root, path):

@@ -6,10 +6,14 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """The end of a run. `exit_code` is what the process returns."""
+    """The end of a run. `exit_code` is what the process returns.
+
+    FIXED is that of `agent fix` when it has changed files: a hook then has to stop the commit.
+    """
 
     VERIFIED = "verified"
     NOTHING_TO_DO = "nothing_to_do"
+    FIXED = "fixed"
     UNVERIFIED = "unverified"
     NOT_SOLVED = "not_solved"
     USAGE = "usage"
@@ -25,6 +29,7 @@ class Status(StrEnum):
 _EXIT_CODES = {
     Status.VERIFIED: 0,
     Status.NOTHING_TO_DO: 0,
+    Status.FIXED: 1,
     Status.UNVERIFIED: 1,
     Status.NOT_SOLVED: 1,
     Status.USAGE: 2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 from policies.base import Policy, PolicyError
 from policies.hub import store
@@ -22,6 +23,7 @@ def open_policy(
     threads: int | None = None,
     adapter: Path | None = None,
     on_download: OnBytes | None = None,
+    resident_seconds: float | None = None,
 ) -> Policy:
     """Open the policy that `model` names.
 
@@ -32,7 +34,9 @@ def open_policy(
 
     Weights that are not on this machine are downloaded; `on_download` is first called with
     0 (or the bytes kept from before), the total in bytes and the source, then as bytes
-    arrive. Raises PolicyError, naming near matches, when `model` means nothing.
+    arrive. With `resident_seconds` a local model's engine is one that other processes share;
+    it ends so long after its last use. Raises PolicyError, naming near matches, when `model`
+    means nothing.
     """
     model = model.strip()
     if not model:
@@ -54,13 +58,17 @@ def open_policy(
     file = weights(model, on_download)
     from policies.llamacpp import CONTEXT_TOKENS, PARALLEL, LlamaCppPolicy
 
-    return LlamaCppPolicy(
-        file,
-        context_tokens=context_tokens or CONTEXT_TOKENS,
-        parallel=parallel or PARALLEL,
-        threads=threads,
-        adapter=adapter,
-    )
+    options: dict[str, Any] = {
+        "context_tokens": context_tokens or CONTEXT_TOKENS,
+        "parallel": parallel or PARALLEL,
+        "threads": threads,
+        "adapter": adapter,
+    }
+    if resident_seconds is None:
+        return LlamaCppPolicy(file, **options)
+    from policies.resident.client import open_resident
+
+    return open_resident(file, **options, idle_seconds=resident_seconds)
 
 
 def fetch(model: str, on_download: OnBytes | None = None) -> None:

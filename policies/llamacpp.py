@@ -1,4 +1,4 @@
-"""Local models: llama.cpp in this process, with exact tokens and log-probabilities."""
+"""Local models: llama.cpp, with exact tokens and log-probabilities."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from policies.base import (
 from policies.cores import default_threads
 from policies.hub.files import digest, locked
 from policies.hub.store import ModelFile
-from policies.llamaserver import LlamaServer
+from policies.llamaserver import LlamaClient, LlamaServer
 from policies.paths import data_root
 from policies.prefixes import PrefixMap
 
@@ -37,6 +37,9 @@ _MARK = "7c1f0e"
 _SPECIAL_LOOKALIKE = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Z_]{2,32}\]")
 _FORCE = 1000.0
 _WIDTHS = (200, 1_000_000)
+
+Start = Callable[[Path, int, int, int, Path | None], LlamaClient]
+"""Makes an engine of a model's file, tokens of context, parallel sequences, threads, adapter."""
 
 
 class LlamaCppPolicy:
@@ -73,12 +76,14 @@ class LlamaCppPolicy:
         parallel: int = PARALLEL,
         threads: int | None = None,
         adapter: Path | None = None,
+        start: Start = LlamaServer,
     ) -> None:
         """Load `model`, in a second or two from a warm disk.
 
         `context_tokens` bounds prompt and completion of one sample; `parallel` samples are
         drawn at a time. `threads` defaults to the physical cores. `adapter` is a LoRA in
-        GGUF form; `adapter_scale` (1 on, 0 off) may be changed between calls.
+        GGUF form; `adapter_scale` (1 on, 0 off) may be changed between calls. `start` gives
+        the engine: by default one of this process.
         """
         if context_tokens < 1 or parallel < 1:
             raise PolicyError("context_tokens and parallel must be at least 1.")
@@ -93,7 +98,7 @@ class LlamaCppPolicy:
             if not adapter.is_file():
                 raise PolicyError(f"no adapter at {adapter}: check the path.")
             self._adapter_version = f"+adapter:{digest(adapter)[:12]}"
-        self._server = LlamaServer(
+        self._server = start(
             model.path, self._cells, parallel, threads or default_threads(), adapter
         )
         self._plain = lru_cache(4096)(self._looks_special)

@@ -1,4 +1,4 @@
-"""llama.cpp's server inside this process, and the HTTP client that speaks to it."""
+"""llama.cpp's server inside this process, and the HTTP client that speaks to it or to another's."""
 
 from __future__ import annotations
 
@@ -85,8 +85,12 @@ def start_engine(xllamacpp: Any, params: Any) -> Any:
         ) from error
 
 
-class LlamaServer:
-    """An engine on 127.0.0.1, a free port and a secret key; it logs nothing.
+class EngineGone(PolicyError):
+    """The engine does not answer: it has ended, or is stuck."""
+
+
+class LlamaClient:
+    """What is said to an engine that listens on this machine.
 
     Answers are not streamed: llama.cpp sends no token ids for the first tokens of a
     character that spans several (emoji), and exact tokens matter here. A request is
@@ -94,32 +98,16 @@ class LlamaServer:
     nothing else asks it for results meanwhile; `post` after a cancellation waits for that.
     """
 
-    def __init__(
-        self,
-        model: Path,
-        cells: int,
-        parallel: int,
-        threads: int,
-        adapter: Path | None = None,
-    ) -> None:
-        """Load `model` with room for `cells` tokens, shared by `parallel` sequences."""
-        xllamacpp = load_engine()
-        self._key = secrets.token_urlsafe(24)
+    def __init__(self, host: str, port: int | None, key: str, engine: object = True) -> None:
+        """Speak to `host` and `port` with a secret key; `engine` is held until `close`."""
+        self._host, self._port, self._key = host, port, key
+        self._server: object = engine
         self._cancelled = 0.0
-        params = engine_params(xllamacpp, model, cells, parallel, threads)
-        params.api_keys = [self._key]
-        params.kv_unified = True
-        if adapter is not None:
-            # The engine's second-level cache does not tell an adapter's state from the base's.
-            params.cache_ram_mib = 0
-            params.cache_idle_slots = False
-            lora = xllamacpp.CommonAdapterLoraInfo()
-            lora.path = str(adapter)
-            lora.scale = 1.0
-            params.lora_adapters = [lora]
-        self._server = start_engine(xllamacpp, params)
-        address = urlsplit(self._server.listening_address)
-        self._host, self._port = address.hostname or "127.0.0.1", address.port
+
+    @property
+    def address(self) -> tuple[str, int, str]:
+        """Host, port and key: all that another process needs to speak to the engine."""
+        return self._host, self._port or 0, self._key
 
     def post(
         self, path: str, body: dict[str, Any], on_poll: Callable[[int], None] | None = None
@@ -165,8 +153,19 @@ class LlamaServer:
         return str(self.post("/detokenize", {"tokens": ids})["content"])
 
     def close(self) -> None:
-        """Stop the engine and free its memory. Safe to call twice."""
+        """Let go of the engine; one of this process ends and frees its memory.
+
+        Safe to call twice.
+        """
         self._server = None
+
+    def answers(self) -> bool:
+        """Whether the engine is there and knows the key."""
+        try:
+            self._slots()
+        except (PolicyError, ValueError, TypeError):
+            return False
+        return True
 
     def _settle(self) -> None:
         if self._server is None:
@@ -237,8 +236,38 @@ class LlamaServer:
         raise PolicyError(f"llama.cpp refused the request: {message}")
 
 
-def _no_answer(reason: str) -> PolicyError:
-    return PolicyError(
+class LlamaServer(LlamaClient):
+    """An engine in this process, on 127.0.0.1, a free port and a secret key; it logs nothing."""
+
+    def __init__(
+        self,
+        model: Path,
+        cells: int,
+        parallel: int,
+        threads: int,
+        adapter: Path | None = None,
+    ) -> None:
+        """Load `model` with room for `cells` tokens, shared by `parallel` sequences."""
+        xllamacpp = load_engine()
+        key = secrets.token_urlsafe(24)
+        params = engine_params(xllamacpp, model, cells, parallel, threads)
+        params.api_keys = [key]
+        params.kv_unified = True
+        if adapter is not None:
+            # The engine's second-level cache does not tell an adapter's state from the base's.
+            params.cache_ram_mib = 0
+            params.cache_idle_slots = False
+            lora = xllamacpp.CommonAdapterLoraInfo()
+            lora.path = str(adapter)
+            lora.scale = 1.0
+            params.lora_adapters = [lora]
+        engine = start_engine(xllamacpp, params)
+        address = urlsplit(engine.listening_address)
+        super().__init__(address.hostname or "127.0.0.1", address.port, key, engine)
+
+
+def _no_answer(reason: str) -> EngineGone:
+    return EngineGone(
         f"the local engine does not answer ({reason}): close this model and open it again; if "
         "that does not help, look for other processes that keep the cores or the memory busy."
     )

@@ -33,6 +33,15 @@ def test_the_lower_floor_imports_nothing_above_or_beside_it(package, forbidden):
         assert wrong == [], path
 
 
+def test_nothing_below_knows_what_uses_it():
+    """The command line may import everything; what makes tasks is imported by it alone."""
+    for path in (ROOT / "agent").rglob("*.py"):
+        inside = path.relative_to(ROOT / "agent").parts[0]
+        if inside not in ("cli", "fix"):
+            wrong = [m for m in imports(path, top_level=False) if m.startswith("agent.fix")]
+            assert wrong == [], path
+
+
 def test_modules_do_not_import_in_circles():
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -7,6 +7,7 @@ import typer
 from agent.cli import experience, models, tasks
 from agent.cli.doctor import doctor
 from agent.cli.eval import evaluate
+from agent.cli.fix import fix
 from agent.cli.solve import solve
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command("solve")(solve)
+app.command("fix")(fix)
 app.command("eval")(evaluate)
 app.add_typer(tasks.app, name="tasks", help="Make tasks with known answers.")
 app.add_typer(models.app, name="models", help="List, fetch, add and serve models.")

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import Annotated
 
@@ -105,12 +106,19 @@ def serve(
     threads: Annotated[
         int | None, typer.Option(min=1, help="The physical cores, eight at most.")
     ] = None,
+    status: Annotated[
+        bool, typer.Option("--status", help="List the engines that stay for `agent fix`; no more.")
+    ] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="End those engines; no more.")] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the address as JSON once it answers.")
     ] = False,
 ) -> None:
     """Serve a local model to other programs, in the OpenAI protocol, until Ctrl-C."""
     with reported(as_json=as_json):
+        if status or stop:
+            _residents(stop=stop, as_json=as_json)
+            return
         from agent.config import load_settings
         from agent.status import UsageError
         from agent.ui.download import download_bar
@@ -144,3 +152,35 @@ def _announce(url: str, model: str, *, as_json: bool) -> None:
         file=sys.stderr,
         flush=True,
     )
+
+
+def _residents(*, stop: bool, as_json: bool) -> None:
+    """Show the engines that processes share, or end them."""
+    from policies.resident.client import in_use, running
+    from policies.resident.client import stop as end
+
+    found = running()
+    engines = [
+        {
+            "model": record.wanted.name,
+            "pid": record.pid,
+            "seconds": round(time.time() - record.since, 1),
+            "in_use": in_use(record),
+            "idle_seconds": record.wanted.idle_seconds,
+        }
+        for record in found
+    ]
+    if stop:
+        for record in found:
+            end(record)
+    if as_json:
+        print(json.dumps({"schema": 1, "stopped": stop, "engines": engines}))
+        return
+    for engine in engines:
+        state = "stopped" if stop else "in use" if engine["in_use"] else "idle"
+        print(
+            f"{engine['model']}  process {engine['pid']}  {state}  loaded "
+            f"{engine['seconds']:.0f} s ago, ends after {engine['idle_seconds']:.0f} s unused"
+        )
+    if not engines:
+        print("no engine is running for others", file=sys.stderr)

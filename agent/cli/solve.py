@@ -144,7 +144,10 @@ def _open_policy(settings: Settings, silent: bool) -> Policy:
 
     with download_bar(silent=silent) as on_download:
         return open_policy(
-            settings.model, context_tokens=settings.context_tokens, on_download=on_download
+            settings.model,
+            context_tokens=settings.context_tokens,
+            on_download=on_download,
+            resident_seconds=settings.resident_seconds if settings.resident == "always" else None,
         )
 
 

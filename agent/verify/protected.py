@@ -44,8 +44,12 @@ _UNSEEN = frozenset({"Cf", "Mn"})
 def is_protected(path: str, extra: Sequence[str] = ()) -> bool:
     """True when `path` (relative, POSIX) holds tests or decides how they run.
 
-    Names count in all the spellings that some file system takes for the same.
+    Names count in all the spellings that some file system takes for the same. `extra` are further
+    paths or patterns; entries `!PATH` name the only files that are not protected.
     """
+    allowed = [entry for entry in extra if entry.startswith("!")]
+    if allowed and f"!{path}" not in allowed:
+        return True
     parts = [plain(part) for part in PurePosixPath(path).parts]
     if not parts:
         return False

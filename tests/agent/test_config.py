@@ -44,6 +44,8 @@ def test_an_unknown_key_names_the_nearest_known_one(tmp_path, user_config):
         ('model = "openai/gpt-x"', "catalogue model"),
         ('model = "/tmp/x.gguf"', "catalogue model"),
         ('environment = "/"', "may not set 'environment'"),
+        ('resident = "always"', "may not set 'resident'"),
+        ("resident_seconds = 1e9", "may not set 'resident_seconds'"),
         ("samples = 0", "samples"),
         ("samples = [", "cannot be read as TOML"),
     ],

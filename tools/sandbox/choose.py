@@ -27,12 +27,14 @@ def open_sandbox(kind: Kind, files: Iterable[File], spec: Spec) -> Sandbox:
         from tools.sandbox.none import open_none
 
         return open_none(files, spec)
-    from tools.sandbox import bubblewrap, docker
+    from tools.sandbox import bubblewrap
+
+    if kind == "bubblewrap":
+        return bubblewrap.open_bubblewrap(files, spec)
+    from tools.sandbox import docker  # Its library is slow to import.
 
     if kind == "docker":
         return docker.open_docker(files, spec)
-    if kind == "bubblewrap":
-        return bubblewrap.open_bubblewrap(files, spec)
     no_docker = "no docker image is configured (build one, and name it)"
     if spec.image:
         no_docker = docker.available()

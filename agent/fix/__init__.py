@@ -1,0 +1,1 @@
+"""`agent fix`: the checks of a commit on what is staged, and a verified fix when they fail."""

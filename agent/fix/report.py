@@ -1,0 +1,89 @@
+"""What came of `agent fix`, for people and for programs."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent.fix.checks import Checked
+from agent.status import Status
+from agent.ui.text import printable
+from tools.base import capped
+
+JSON_VERSION = 1
+OUTPUT_CHARACTERS = 8000
+
+
+@dataclass(frozen=True)
+class Report:
+    """How it ended. `checked` are the checks on what was staged, before any fix; `diff` is what
+    was changed in `files`; `message` says why nothing was, `hint` what to do about it."""
+
+    status: Status
+    checked: Sequence[Checked]
+    message: str = ""
+    hint: str = ""
+    files: Sequence[str] = ()
+    diff: str = ""
+    trajectories: Sequence[str] = ()
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; `schema` grows when the shape changes."""
+        return {
+            "schema": JSON_VERSION,
+            "status": self.status.value,
+            "exit_code": self.status.exit_code,
+            "message": self.message,
+            "hint": self.hint,
+            "checks": [
+                {
+                    "command": checked.check.shown,
+                    "passed": checked.passed,
+                    "exit_code": checked.run.exit_code,
+                    "seconds": round(checked.run.seconds, 3),
+                    "output": checked.run.output,
+                }
+                for checked in self.checked
+            ],
+            "files": list(self.files),
+            "diff": self.diff,
+            "trajectories": list(self.trajectories),
+            "seconds": round(self.seconds, 3),
+        }
+
+    def as_text(self) -> str:
+        """The output of failed checks, then what was done about them; safe for a terminal."""
+        if self.status is Status.NOTHING_TO_DO:
+            return f"{len(self.checked)} checks pass." if self.checked else "Nothing to check."
+        parts = []
+        for checked in self.checked:
+            if not checked.passed:
+                output = capped(checked.run.output.strip(), OUTPUT_CHARACTERS)[0]
+                parts.append(f"{checked.check.shown}: failed\n{output}")
+        if self.status is Status.FIXED:
+            names = ", ".join(self.files)
+            parts.append(f"Fixed {names}: every check passes with this change.\n{self.diff}")
+            parts.append(f"Look at it, then `git add {names}` and commit again.")
+        else:
+            parts.append(f"Not fixed: {self.message.rstrip('.')}. Your files are as they were.")
+            if self.hint:
+                parts.append(f"  next: {self.hint}")
+        return printable("\n".join(parts))
+
+
+def diff_of(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> str:
+    """A unified diff of the files in `after`."""
+    lines: list[str] = []
+    for path in sorted(after):
+        old, new = (
+            side.get(path, b"").decode("utf-8", "replace").splitlines(keepends=True)
+            for side in (before, after)
+        )
+        lines.extend(
+            line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
+            for line in difflib.unified_diff(old, new, f"a/{path}", f"b/{path}")
+        )
+    return "".join(lines)
