@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -26,7 +25,9 @@ def list_models(
 
         known = known_models()
         if as_json:
-            print(json.dumps([model.model_dump(mode="json") for model in known]))
+            from agent.documents import Models
+
+            print(Models(models=tuple(known)).line())
             return
         from rich.console import Console
         from rich.table import Table
@@ -137,7 +138,9 @@ def serve(
 
 def _announce(url: str, model: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"schema": 1, "url": url, "model": model}), flush=True)
+        from agent.documents import Served
+
+        print(Served(url=url, model=model).line(), flush=True)
     print(
         f"{model} is served at {url} until Ctrl-C; for example: "
         f'agent solve --model openai/{model}@{url} "ISSUE"',

@@ -48,8 +48,9 @@ def test_bugs_become_tasks_the_same_ones_whatever_runs_in_parallel(git_repo, tmp
 
     checked = agent("tasks", "check", first, "--sandbox", "bubblewrap", "--json")
     assert checked.exit_code == 0, checked.stdout
-    assert json.loads(checked.stdout) | {"schema": 1} == {
-        "schema": 1,
+    assert json.loads(checked.stdout) == {
+        "schema": "apprentice.tasks_check",
+        "version": 1,
         "tasks": 4,
         "gold": 4,
         "base": 0,
@@ -120,7 +121,7 @@ def test_a_repository_that_gives_nothing_is_told_and_the_others_go_on(
     bad, good = git_repo(files), git_repo(SUMS)
     report = make(bad, good, "--limit", "1", "-o", tmp_path / "t.jsonl", code=1)
     assert report["tasks"] == 1
-    assert [row["repo"] for row in report["problems"]] == [str(bad)]
+    assert [row["where"] for row in report["problems"]] == [str(bad)]
     assert problem in report["problems"][0]["problem"]
 
 
