@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from agent.status import Status
 from policies.experience.summary import Summary
@@ -75,10 +75,13 @@ class Trajectories(Document):
     trajectories: tuple[Summary, ...]
 
 
-def json_schema(model: type[BaseModel]) -> dict[str, Any]:
+def json_schema(shape: type[BaseModel] | TypeAdapter[Any]) -> dict[str, Any]:
     """The JSON Schema of what a model prints. It is open: fields may be added in a version."""
-    schema: dict[str, Any] = _opened(model.model_json_schema(mode="serialization"))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    if isinstance(shape, TypeAdapter):
+        made = shape.json_schema(mode="serialization")
+    else:
+        made = shape.model_json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_opened(made)}
 
 
 def _opened(value: Any) -> Any:

@@ -37,9 +37,7 @@ def fail(status: Status, message: str, hint: str = "", *, as_json: bool = False)
     if as_json:
         from agent.documents import ErrorReport
 
-        report = ErrorReport(
-            status=status, exit_code=status.exit_code, message=message, hint=hint
-        )
+        report = ErrorReport(status=status, exit_code=status.exit_code, message=message, hint=hint)
         print(report.line())
     else:
         print(f"agent: {printable(message)}", file=sys.stderr)

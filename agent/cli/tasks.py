@@ -209,9 +209,7 @@ def check(
                     problems.append(Problem(where=found.instance_id, problem=found.problem))
                 show(done, len(instances), f"{len(problems)} problems")
         if as_json:
-            checked = Checked(
-                tasks=len(instances), gold=gold, base=base, problems=tuple(problems)
-            )
+            checked = Checked(tasks=len(instances), gold=gold, base=base, problems=tuple(problems))
             print(checked.line())
         else:
             for row in problems:

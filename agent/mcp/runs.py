@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -67,10 +68,8 @@ async def _exchange(
 async def _stop(process: Process) -> None:
     """End the process: by SIGTERM, which it takes as Ctrl-C, at last by force."""
     if process.returncode is None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             process.terminate()
-        except ProcessLookupError:
-            pass
         with anyio.move_on_after(STOP_SECONDS):
             await process.wait()
         if process.returncode is None:

@@ -3,13 +3,10 @@
 The signatures of the tools are what clients see; the SDK reads them when `build` runs.
 """
 
-# ruff: noqa: RUF100
-
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import anyio
 from mcp.server.mcpserver import Context, ListRoots, MCPServer, Resolve
@@ -19,24 +16,15 @@ from pydantic import Field
 
 from agent import __version__
 from agent.mcp import places
+from agent.mcp.answer import Answer, answer_of, told
 from agent.mcp.runs import run
-from agent.result import Ending, Result
-from agent.status import AgentError, Status
+from agent.status import AgentError
 
 INSTRUCTIONS = (
     "Apprentice fixes bugs in git repositories on this machine and verifies every fix in a fresh "
-    "sandbox. `solve` takes minutes; it changes no file unless `apply` is true. Only a result whose "
-    "`verified` is true is a fix. `verify` judges a patch that you have made."
+    "sandbox. `solve` takes minutes; it changes no file unless `apply` is true. Only a result "
+    "whose `verified` is true is a fix. `verify` judges a patch that you have made."
 )
-
-
-class Answer(Ending):
-    """A run as a client sees it: tests are counted by outcome, not listed."""
-
-    name: Literal["apprentice.answer"] = Field(default="apprentice.answer", alias="schema")
-    version: Literal[1] = 1
-    tests_before: dict[str, int]
-    tests_after: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -105,7 +93,8 @@ def build(options: dict[str, Any], roots: Sequence[Path], working: Path) -> MCPS
         return await _call(desk, context, roots, repository, test_command, more, order)
 
     @server.tool(
-        title="Verify a patch", annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False)
+        title="Verify a patch",
+        annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
     )
     async def verify(
         context: Context,
@@ -158,43 +147,15 @@ async def _call(
         raise ToolError(f"{error}\nNext: {error.hint}" if error.hint else str(error)) from error
     answer = answer_of(result)
     return CallToolResult(
-        content=[TextContent(type="text", text=_told(answer))],
+        content=[TextContent(type="text", text=told(answer))],
         structured_content=answer.model_dump(mode="json"),
     )
 
 
-def answer_of(result: Result) -> Answer:
-    """The result with its tests counted."""
-    fields = {name: getattr(result, name) for name in Ending.model_fields if name not in _OWN}
-    return Answer(
-        **fields,
-        tests_before=_counts(result.tests_before),
-        tests_after=_counts(result.tests_after),
-    )
-
-
-_OWN = ("name", "version")
-
-
-def _counts(outcomes: dict[str, str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for outcome in sorted(outcomes.values()):
-        counts[outcome] = counts.get(outcome, 0) + 1
-    return counts
-
-
-def _told(answer: Answer) -> str:
-    """What the model of a client reads: the verdict, then the patch, then all of it as JSON."""
-    title = {
-        Status.VERIFIED: "Verified fix.",
-        Status.NOTHING_TO_DO: f"Nothing to do: {answer.message}",
-        Status.UNVERIFIED: f"NOT verified: {answer.message}",
-        Status.NOT_SOLVED: f"Not solved: {answer.message}",
-    }[answer.status]
-    where = f"\nApplied to {answer.applied}: {', '.join(answer.files)}" if answer.applied else ""
-    return f"{title}{where}\n{json.dumps(answer.model_dump(mode='json'))}"
-
-
 def serve(options: dict[str, Any], roots: Sequence[Path], working: Path) -> None:
-    """Serve until the client closes the connection."""
-    build(options, roots, working).run("stdio")
+    """Serve until the client closes the connection. Raises UsageError on a bad root."""
+    server = build(options, roots, working)
+    try:
+        server.run("stdio")
+    except* BrokenPipeError:
+        pass  # The client has gone.

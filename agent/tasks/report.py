@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from agent.tasks.make import Funnel
 
 
-class Trials(Part):
+class Bugs(Part):
     """The bugs of one repository: how many were tried, kept, and what became of each.
 
     `flaky` and `failing` tests of the source are not relied on. Seconds are wall time.
@@ -46,7 +46,7 @@ class Made(Document):
     sha256: str | None
     held_out: int
     problems: tuple[Problem, ...]
-    funnels: tuple[Trials, ...]
+    funnels: tuple[Bugs, ...]
 
 
 class Checked(Document):
@@ -76,12 +76,12 @@ def report(
         sha256=sha256 if instances else None,
         held_out=sum(bool(instance.held_out_patch) for instance in instances),
         problems=tuple(problems),
-        funnels=tuple(map(_trials, funnels)),
+        funnels=tuple(map(_bugs, funnels)),
     )
 
 
-def _trials(funnel: Funnel) -> Trials:
-    return Trials(
+def _bugs(funnel: Funnel) -> Bugs:
+    return Bugs(
         repo=funnel.repo,
         tests=funnel.tests,
         flaky=funnel.flaky,

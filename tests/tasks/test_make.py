@@ -12,6 +12,7 @@ from agent.tasks.recipe import Recipe
 from agent.tasks.tree import base_files, patched, source, visible_files
 from agent.tasks.trial import Outcome, limited, try_bug
 from tests.agent.shop import agent
+from tests.documents import conforms
 from tests.tasks.samples import MODULE, NEEDS, SUMS, TESTS
 from tools.sandbox.base import File
 
@@ -23,7 +24,7 @@ FIXED = ["--sandbox", "bubblewrap", *(word for need in NEEDS for word in ("--pac
 def make(*arguments, code=0):
     result = agent("tasks", "make", *arguments, *FIXED, "--json")
     assert result.exit_code == code, (result.stdout, result.stderr)
-    return json.loads(result.stdout)
+    return conforms(json.loads(result.stdout))
 
 
 def test_bugs_become_tasks_the_same_ones_whatever_runs_in_parallel(git_repo, tmp_path):
@@ -48,7 +49,7 @@ def test_bugs_become_tasks_the_same_ones_whatever_runs_in_parallel(git_repo, tmp
 
     checked = agent("tasks", "check", first, "--sandbox", "bubblewrap", "--json")
     assert checked.exit_code == 0, checked.stdout
-    assert json.loads(checked.stdout) == {
+    assert conforms(json.loads(checked.stdout)) == {
         "schema": "apprentice.tasks_check",
         "version": 1,
         "tasks": 4,
