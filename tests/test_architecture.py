@@ -10,7 +10,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agent", "tools", "policies")
-HEAVY = {"torch", "transformers", "litellm", "xllamacpp", "docker", "git", "tree_sitter", "httpx", "mcp"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "litellm",
+    "xllamacpp",
+    "docker",
+    "git",
+    "tree_sitter",
+    "httpx",
+    "mcp",
+}
 
 
 def imports(path, *, top_level):

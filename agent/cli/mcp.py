@@ -54,5 +54,5 @@ def mcp(
             "timeout": timeout,
             "test_timeout": test_timeout,
         }
-        load_settings(None, options)
-        serve(options, root or [], Path.cwd())
+        settings = load_settings(None, options)
+        serve(options, settings.timeout, root or [], Path.cwd())

@@ -32,6 +32,7 @@ class Desk:
     """What calls share: settings of the user's, the folders, and that runs come one at a time."""
 
     options: dict[str, Any]
+    seconds: float
     folders: tuple[Path, ...]
     strict: bool
     turn: anyio.Lock = field(default_factory=anyio.Lock)
@@ -58,17 +59,20 @@ TestCommand = Annotated[
 Output = Annotated[CallToolResult, Answer]
 
 
-def build(options: dict[str, Any], roots: Sequence[Path], working: Path) -> MCPServer:
-    """The server. `options` are those of `agent.solve`. Raises UsageError on a bad root."""
-    desk = Desk(options, places.start_folders(roots, working), strict=bool(roots))
+def build(
+    options: dict[str, Any], seconds: float, roots: Sequence[Path], working: Path
+) -> MCPServer:
+    """The server.
+
+    `options` are those of `agent.solve`; a client may ask for `seconds` at most. Raises UsageError
+    on a bad root.
+    """
+    desk = Desk(options, seconds, places.start_folders(roots, working), strict=bool(roots))
     server = MCPServer(
         "apprentice", version=__version__, instructions=INSTRUCTIONS, log_level="WARNING"
     )
 
-    @server.tool(
-        title="Fix an issue",
-        annotations=ToolAnnotations(destructive_hint=False, open_world_hint=False),
-    )
+    @server.tool(title="Fix an issue", annotations=ToolAnnotations(open_world_hint=False))
     async def solve(
         context: Context,
         roots: Roots,
@@ -77,7 +81,7 @@ def build(options: dict[str, Any], roots: Sequence[Path], working: Path) -> MCPS
         tests: Tests = [],  # noqa: B006
         test_command: TestCommand = None,
         timeout: Annotated[
-            float | None, Field(description="Seconds at most. Default: 900.", gt=0, le=86400)
+            float | None, Field(description="Seconds at most, if less than usual.", gt=0)
         ] = None,
         apply: Annotated[
             bool, Field(description="Write a verified fix onto the files. Default: only return it.")
@@ -88,9 +92,8 @@ def build(options: dict[str, Any], roots: Sequence[Path], working: Path) -> MCPS
         Returns the patch; writes nothing unless `apply` is true and the fix is verified. Best on
         bugs that a failing test shows. Takes minutes.
         """
-        more = {"timeout": timeout} if timeout else {}
         order = {"issue": issue, "apply": apply, "tests": tests}
-        return await _call(desk, context, roots, repository, test_command, more, order)
+        return await _call(desk, context, roots, repository, test_command, timeout, order)
 
     @server.tool(
         title="Verify a patch",
@@ -109,7 +112,7 @@ def build(options: dict[str, Any], roots: Sequence[Path], working: Path) -> MCPS
         Runs in a fresh sandbox on a copy of the files as they are, and writes nothing.
         """
         order = {"patch": patch, "tests": tests}
-        return await _call(desk, context, roots, repository, test_command, {}, order)
+        return await _call(desk, context, roots, repository, test_command, None, order)
 
     return server
 
@@ -120,7 +123,7 @@ async def _call(
     roots: ListRootsResult | None,
     repository: str,
     test_command: str | None,
-    more: dict[str, Any],
+    timeout: float | None,
     order: dict[str, Any],
 ) -> CallToolResult:
     steps = 0
@@ -136,9 +139,11 @@ async def _call(
         repo = await anyio.to_thread.run_sync(
             places.choose, repository, desk.folders, client, desk.strict
         )
-        options = {**desk.options, **more}
+        options = dict(desk.options)
         if test_command:
             options["test_command"] = test_command
+        if timeout is not None:
+            options["timeout"] = min(timeout, desk.seconds)
         if desk.turn.locked():
             await say("waiting for another run to end")
         async with desk.turn:
@@ -152,9 +157,9 @@ async def _call(
     )
 
 
-def serve(options: dict[str, Any], roots: Sequence[Path], working: Path) -> None:
-    """Serve until the client closes the connection. Raises UsageError on a bad root."""
-    server = build(options, roots, working)
+def serve(options: dict[str, Any], seconds: float, roots: Sequence[Path], working: Path) -> None:
+    """Serve until the client closes the connection; see `build`."""
+    server = build(options, seconds, roots, working)
     try:
         server.run("stdio")
     except* BrokenPipeError:
