@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -42,6 +43,18 @@ def told(answer: Answer) -> str:
     }.get(answer.status, f"Not solved: {answer.message}")
     where = f" Applied to {answer.applied}: {', '.join(answer.files)}." if answer.applied else ""
     return f"{title}{where}\n{answer.line()}"
+
+
+def structured(answer: Answer) -> dict[str, Any]:
+    """The answer as JSON for the wire."""
+    text = json.dumps(answer.model_dump(mode="json"), ensure_ascii=False)
+    data: dict[str, Any] = json.loads(sendable(text))
+    return data
+
+
+def sendable(text: str) -> str:
+    """The text without what UTF-8 cannot carry: odd bytes of a file's name become `?`."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _counts(outcomes: Mapping[str, str]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from agent import __version__
 from agent.mcp import places
-from agent.mcp.answer import Answer, answer_of, told
+from agent.mcp.answer import Answer, answer_of, sendable, structured, told
 from agent.mcp.runs import run
 from agent.status import AgentError
 
@@ -149,11 +149,12 @@ async def _call(
         async with desk.turn:
             result = await run({"repo": str(repo), "options": options, **order}, say)
     except AgentError as error:
-        raise ToolError(f"{error}\nNext: {error.hint}" if error.hint else str(error)) from error
+        text = f"{error}\nNext: {error.hint}" if error.hint else str(error)
+        raise ToolError(sendable(text)) from error
     answer = answer_of(result)
     return CallToolResult(
-        content=[TextContent(type="text", text=told(answer))],
-        structured_content=answer.model_dump(mode="json"),
+        content=[TextContent(type="text", text=sendable(told(answer)))],
+        structured_content=structured(answer),
     )
 
 

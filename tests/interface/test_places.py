@@ -1,11 +1,16 @@
-"""Which repositories the client of a server may name."""
+"""Which repositories the client of a server may name, and what it is told."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from agent.mcp.answer import answer_of, sendable, structured, told
 from agent.mcp.places import choose, client_folders, start_folders
-from agent.status import UsageError
+from agent.result import Result
+from agent.status import Status, UsageError
+from policies.base import Usage
+from tests.documents import conforms
 
 
 @pytest.fixture
@@ -57,3 +62,24 @@ def test_the_users_own_roots_bind_the_client(repo, git_repo):
     assert choose("", (repo,), (other,), strict=False) == other
     with pytest.raises(UsageError, match="is not inside"):
         choose("", (repo,), (other,), strict=True)
+
+
+def test_an_answer_can_be_sent_whatever_bytes_a_name_has():
+    ended = Result(
+        **dict.fromkeys(("attempts", "seconds", "model_seconds", "test_seconds", "exit_code"), 0),
+        **dict.fromkeys(("verdict", "applied")),
+        **dict.fromkeys(("hint", "trajectory", "diff"), ""),
+        status=Status.NOT_SOLVED,
+        verified=False,
+        message="test_\udcff.py fails",
+        targets=("test_\udcff.py::test_x",),
+        files=(),
+        tokens=Usage(),
+        tests_before={"a": "passed", "b": "failed", "c": "passed"},
+        tests_after={},
+    )
+    answer = answer_of(ended)
+    assert answer.tests_before == {"failed": 1, "passed": 2}
+    sent = conforms(structured(answer))
+    assert sent["targets"] == ["test_?.py::test_x"]
+    (sendable(told(answer)) + json.dumps(sent, ensure_ascii=False)).encode()
