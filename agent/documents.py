@@ -10,6 +10,7 @@ import json
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
 
 from agent.status import Status
 from policies.experience.summary import Summary
@@ -75,12 +76,19 @@ class Trajectories(Document):
     trajectories: tuple[Summary, ...]
 
 
+class _Printed(GenerateJsonSchema):
+    """Every field is there in what is printed, those with defaults as well."""
+
+    def field_is_required(self, field: Any, total: bool) -> bool:
+        return True
+
+
 def json_schema(shape: type[BaseModel] | TypeAdapter[Any]) -> dict[str, Any]:
     """The JSON Schema of what a model prints. It is open: fields may be added in a version."""
     if isinstance(shape, TypeAdapter):
-        made = shape.json_schema(mode="serialization")
+        made = shape.json_schema(mode="serialization", schema_generator=_Printed)
     else:
-        made = shape.model_json_schema(mode="serialization")
+        made = shape.model_json_schema(mode="serialization", schema_generator=_Printed)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_opened(made)}
 
 
