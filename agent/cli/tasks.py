@@ -117,12 +117,8 @@ def make(
                 funnels.append(funnel)
         if model is not None:
             instances = _reworded(instances, settings, silent)
-        _write(output, instances, problems, as_json, funnels)
-        if expected is not None and model is None and _digest(instances) != expected:
-            raise AgentError(
-                f"{output} is not what the manifest expects (sha256 {_digest(instances)})",
-                "Another version of Python or of a package gives other messages.",
-            )
+        wanted = expected if model is None else None
+        _write(output, instances, problems, as_json, funnels, wanted)
     raise SystemExit(1 if problems else 0)
 
 
@@ -303,6 +299,7 @@ def _write(
     problems: list[Problem],
     as_json: bool,
     funnels: list[Funnel],
+    expected: str | None = None,
 ) -> None:
     from rich.console import Console
 
@@ -320,6 +317,11 @@ def _write(
     write_text(output.with_suffix(".card.md"), markdown(card))
     write_text(output.with_suffix(".card.json"), card.model_dump_json(indent=2) + "\n")
     write_text(output.with_suffix(".report.json"), made.model_dump_json(indent=2) + "\n")
+    if expected is not None and made.sha256 != expected:
+        raise AgentError(
+            f"{output} is not what the manifest expects (sha256 {made.sha256})",
+            "Another version of Python or of a package gives other messages.",
+        )
     if as_json:
         print(made.line())
         return

@@ -89,7 +89,7 @@ def test_a_manifest_says_whether_it_was_regenerated(git_repo, tmp_path):
     manifest.write_text(f'sha256 = "{"0" * 64}"\n{recipe}')
     wrong = agent("tasks", "make", "--manifest", manifest, *common)
     assert wrong.exit_code == 3
-    assert "is not what the manifest expects" in wrong.stdout
+    assert "is not what the manifest expects" in conforms(json.loads(wrong.stdout))["message"]
 
 
 def broken_suites():
