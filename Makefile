@@ -8,7 +8,7 @@ PYTEST = $(BIN)/python -m pytest $(PYTEST_ARGS)
 # pytest keeps its rewritten plugins as bytecode; without it each of many runs rewrites them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow defences lint image bench clean
+.PHONY: demo test test-slow defences lint schemas image bench clean
 
 demo: .venv/done .venv-demo/done
 	$(BIN)/agent models pull
@@ -44,6 +44,10 @@ lint: .venv/done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The JSON Schemas of what is printed with --json; a test says when they are out of date.
+schemas: .venv/done
+	$(BIN)/python -m agent.schemas docs/schemas
 
 image:
 	docker build --build-arg BASE_IMAGE=$(BASE_IMAGE) -t apprentice-sandbox .

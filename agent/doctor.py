@@ -6,23 +6,34 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
 
 from agent.config import Settings
+from agent.documents import Document, Part
 from agent.workspace import timed
 
 MIN_FREE_BYTES = 3_000_000_000
 
 
-@dataclass(frozen=True)
-class Check:
+class Check(Part):
     """One finding: `ok` None means optional and absent; `next` says what to do."""
 
     name: str
     ok: bool | None
     detail: str
     next: str = ""
+
+
+class Checks(Document):
+    """`agent doctor`. `ok`: no check fails, and there is a sandbox."""
+
+    name: Literal["apprentice.checks"] = Field(default="apprentice.checks", alias="schema")
+    version: Literal[1] = 1
+    ok: bool
+    checks: tuple[Check, ...]
 
 
 def checks(settings: Settings, repository: Path) -> Iterator[Check]:
@@ -42,10 +53,10 @@ def checks(settings: Settings, repository: Path) -> Iterator[Check]:
 def _git() -> Iterator[Check]:
     path = shutil.which("git")
     if path is None:
-        yield Check("git", False, "not found", "Install git.")
+        yield _check("git", False, "not found", "Install git.")
         return
     version = subprocess.run([path, "--version"], capture_output=True, text=True).stdout.strip()
-    yield Check("git", True, version)
+    yield _check("git", True, version)
 
 
 def _repository(path: Path) -> Iterator[Check]:
@@ -55,9 +66,9 @@ def _repository(path: Path) -> Iterator[Check]:
     try:
         repo = open_repository(path)
     except AgentError as error:
-        yield Check("repository", None, str(error), error.hint)
+        yield _check("repository", None, str(error), error.hint)
         return
-    yield Check("repository", True, str(repo.working_dir))
+    yield _check("repository", True, str(repo.working_dir))
     repo.close()
 
 
@@ -70,7 +81,7 @@ def _disk() -> Iterator[Check]:
     free = shutil.disk_usage(folder).free
     ok = free > MIN_FREE_BYTES and os.access(folder, os.W_OK)
     hint = "" if ok else "Free some space, or set APPRENTICE_HOME to a folder with more."
-    yield Check("disk", ok, f"{free / 1e9:.1f} GB free in {folder}", hint)
+    yield _check("disk", ok, f"{free / 1e9:.1f} GB free in {folder}", hint)
 
 
 def _store() -> Iterator[Check]:
@@ -78,9 +89,9 @@ def _store() -> Iterator[Check]:
 
     try:
         with Store.open() as store:
-            yield Check("experience", True, str(store.path))
+            yield _check("experience", True, str(store.path))
     except StoreError as error:
-        yield Check("experience", False, str(error))
+        yield _check("experience", False, str(error))
 
 
 def _sandboxes(settings: Settings) -> Iterator[Check]:
@@ -90,7 +101,7 @@ def _sandboxes(settings: Settings) -> Iterator[Check]:
     reasons = available()
     for name in ("docker", "bubblewrap"):
         if reason := reasons.get(name, "unknown"):
-            yield Check(f"sandbox: {name}", None, reason)
+            yield _check(f"sandbox: {name}", None, reason)
             continue
         clock = timed()
         try:
@@ -102,9 +113,9 @@ def _sandboxes(settings: Settings) -> Iterator[Check]:
                 filtered = "filtered" if sandbox.filtered else "NOT filtered: no seccomp here"
             detail = f"opens in {opened:.2f} s, a call takes {call * 1000:.1f} ms"
             detail += f", commands are {filtered}"
-            yield Check(f"sandbox: {name}", True, detail)
+            yield _check(f"sandbox: {name}", True, detail)
         except SandboxError as error:
-            yield Check(f"sandbox: {name}", None, str(error))
+            yield _check(f"sandbox: {name}", None, str(error))
 
 
 def _model(settings: Settings) -> Iterator[Check]:
@@ -114,23 +125,27 @@ def _model(settings: Settings) -> Iterator[Check]:
 
     known = {model.name: model for model in list_models()}
     if settings.model in known and not known[settings.model].present:
-        yield Check("model", False, f"{settings.model} is not fetched", "Run `agent models pull`.")
+        yield _check("model", False, f"{settings.model} is not fetched", "Run `agent models pull`.")
         return
     clock = timed()
     try:
         policy = open_policy(settings.model, context_tokens=1024)
     except PolicyError as error:
-        yield Check("model", False, str(error), "Run `agent models list`.")
+        yield _check("model", False, str(error), "Run `agent models list`.")
         return
     loaded = clock()
     try:
         prompt = [Message(role="user", content="Count from one to thirty in words.")]
         done = policy.sample(prompt, 1, Sampling(max_tokens=48))[0]
         speed = done.usage.completion / done.seconds if done.seconds else 0.0
-        yield Check(
+        yield _check(
             "model", True, f"{policy.version}: loads in {loaded:.1f} s, {speed:.0f} tokens/s"
         )
     except PolicyError as error:
-        yield Check("model", False, str(error))
+        yield _check("model", False, str(error))
     finally:
         policy.close()
+
+
+def _check(name: str, ok: bool | None, detail: str, hint: str = "") -> Check:
+    return Check(name=name, ok=ok, detail=detail, next=hint)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agent import __version__
 from agent.apply import uninterrupted
-from agent.attempts import Attempts, attempt_all
+from agent.attempts import Attempts, attempt_all, judge
 from agent.config import Settings
 from agent.context.brief import make_brief
 from agent.context.evidence import Evidence
@@ -138,6 +138,9 @@ class _Run:
             self.targets = self.choose_targets(self.before)
             if not self.targets and self.task.targets:
                 return self.outcome(Status.NOTHING_TO_DO, "the tests that you named pass already")
+            if self.task.patch is not None:
+                given = judge(self.session, self.verifier, self.task.patch, self.budget, 0)
+                return self.conclude(Attempts(given, 0, ""), deliver, invented=False)
             self.share_prompt(sandbox)
             invented = not self.targets
             if invented and not self.reproduce(sandbox):
@@ -257,8 +260,13 @@ class _Run:
         self.gather(sandbox)
         return True
 
-    def attempt(self, sandbox: Sandbox) -> Attempts:
+    @property
+    def verifier(self) -> Verifier:
+        """The judge of this task's candidates."""
         assert self.before is not None
+        return Verifier(self.workspace, self.before, self.targets, self.settings.protected)
+
+    def attempt(self, sandbox: Sandbox) -> Attempts:
         return attempt_all(
             self.session,
             self.policy,
@@ -266,7 +274,7 @@ class _Run:
             self.workspace,
             self.brief,
             self.evidence,
-            Verifier(self.workspace, self.before, self.targets, self.settings.protected),
+            self.verifier,
             self.settings,
             self.budget,
         )

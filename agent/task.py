@@ -16,11 +16,15 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 
 @dataclass(frozen=True)
 class Task:
-    """An issue in a captured repository. `targets` are test ids that the fix must turn green."""
+    """An issue in a captured repository. `targets` are test ids that the fix must turn green.
+
+    A `patch` that is there already is judged, instead of one being sought.
+    """
 
     issue: str
     capture: Capture
     targets: tuple[str, ...] = ()
+    patch: str | None = None
 
 
 def clean_issue(text: str) -> str:

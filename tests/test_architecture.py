@@ -10,7 +10,17 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agent", "tools", "policies")
-HEAVY = {"torch", "transformers", "litellm", "xllamacpp", "docker", "git", "tree_sitter", "httpx"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "litellm",
+    "xllamacpp",
+    "docker",
+    "git",
+    "tree_sitter",
+    "httpx",
+    "mcp",
+}
 
 
 def imports(path, *, top_level):
@@ -63,6 +73,18 @@ def test_modules_do_not_import_in_circles():
 
     for name in graph:
         visit(name, [])
+
+
+def test_interfaces_stand_on_top():
+    above = {"agent.cli": (), "agent.mcp": ("agent.cli",), "agent.api": ("agent.cli", "agent.mcp")}
+    for path in (ROOT / "agent").rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        used = set(imports(path, top_level=False))
+        for interface, users in above.items():
+            if name.startswith((interface, *users)) or name in ("agent.__init__", "agent.__main__"):
+                continue
+            wrong = [m for m in used if f"{m}.".startswith(f"{interface}.")]
+            assert wrong == [] or name == "agent.schemas", path
 
 
 def test_the_command_line_loads_nothing_heavy():

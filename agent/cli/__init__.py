@@ -8,6 +8,7 @@ from agent.cli import experience, models, tasks
 from agent.cli.doctor import doctor
 from agent.cli.eval import evaluate
 from agent.cli.fix import fix
+from agent.cli.mcp import mcp
 from agent.cli.solve import solve
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app.command("eval")(evaluate)
 app.add_typer(tasks.app, name="tasks", help="Make tasks with known answers.")
 app.add_typer(models.app, name="models", help="List, fetch, add and serve models.")
 app.add_typer(experience.app, name="experience", help="Look into stored trajectories.")
+app.command("mcp")(mcp)
 app.command("doctor")(doctor)
 
 

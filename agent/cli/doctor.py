@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -21,7 +19,7 @@ def doctor(
     """Check git, disk, sandboxes, model and speed, and say what to do."""
     with reported(as_json=as_json):
         from agent.config import load_settings
-        from agent.doctor import checks
+        from agent.doctor import Checks, checks
 
         settings = load_settings(None, {"model": model})
         found = []
@@ -40,7 +38,7 @@ def doctor(
         sandbox = any(c.ok for c in found if c.name.startswith("sandbox"))
         good = sandbox and all(c.ok is not False for c in found)
         if as_json:
-            print(json.dumps({"schema": 1, "ok": good, "checks": [asdict(c) for c in found]}))
+            print(Checks(ok=good, checks=tuple(found)).line())
         elif not sandbox:
             console.print("No sandbox works: start a Docker engine, or install bubblewrap.")
     raise SystemExit(0 if good else Status.ENVIRONMENT.exit_code)

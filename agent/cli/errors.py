@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 from collections.abc import Iterator
@@ -36,14 +35,10 @@ def _interrupt(*_: object) -> None:
 def fail(status: Status, message: str, hint: str = "", *, as_json: bool = False) -> NoReturn:
     """Report and exit."""
     if as_json:
-        report = {
-            "schema": 1,
-            "status": status.value,
-            "exit_code": status.exit_code,
-            "message": message,
-            "hint": hint,
-        }
-        print(json.dumps(report))
+        from agent.documents import ErrorReport
+
+        report = ErrorReport(status=status, exit_code=status.exit_code, message=message, hint=hint)
+        print(report.line())
     else:
         print(f"agent: {printable(message)}", file=sys.stderr)
         if hint:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -181,7 +180,7 @@ def _report(
         except AgentError as error:
             print(f"agent: no plots: {error} {error.hint}", file=sys.stderr)
     if as_json:
-        print(json.dumps(summary.model_dump(mode="json", by_alias=True)))
+        print(summary.line())
         return
     console = Console()
     console.print(table([summary]))

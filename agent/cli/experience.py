@@ -31,7 +31,7 @@ def list_trajectories(
         str | None,
         typer.Option(help="Only those of this repository: a path, or the end of its name."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON array.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False,
 ) -> None:
     """List the latest trajectories, newest first."""
     if repo and Path(repo).is_dir():
@@ -39,7 +39,9 @@ def list_trajectories(
     with _store() as store:
         found = store.trajectories(limit, repo) if store else []
     if as_json:
-        typer.echo(json.dumps([summary.model_dump(mode="json") for summary in found], indent=2))
+        from agent.documents import Trajectories
+
+        typer.echo(Trajectories(trajectories=tuple(found)).line())
         return
     if not found:
         typer.echo(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
@@ -66,7 +65,7 @@ def fix(
                 lambda: _view(silent),
                 lambda text: print(f"agent: {text}", file=sys.stderr),
             )
-        print(json.dumps(report.as_json()) if as_json else report.as_text())
+        print(report.document().line() if as_json else report.as_text())
     raise SystemExit(report.status.exit_code)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
@@ -27,7 +26,9 @@ def list_models(
 
         known = known_models()
         if as_json:
-            print(json.dumps([model.model_dump(mode="json") for model in known]))
+            from agent.documents import Models
+
+            print(Models(models=tuple(known)).line())
             return
         from rich.console import Console
         from rich.table import Table
@@ -145,7 +146,9 @@ def serve(
 
 def _announce(url: str, model: str, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"schema": 1, "url": url, "model": model}), flush=True)
+        from agent.documents import Served
+
+        print(Served(url=url, model=model).line(), flush=True)
     print(
         f"{model} is served at {url} until Ctrl-C; for example: "
         f'agent solve --model openai/{model}@{url} "ISSUE"',
@@ -156,31 +159,32 @@ def _announce(url: str, model: str, *, as_json: bool) -> None:
 
 def _residents(*, stop: bool, as_json: bool) -> None:
     """Show the engines that processes share, or end them."""
+    from agent.documents import Engine, Engines
     from policies.resident.client import in_use, running
     from policies.resident.client import stop as end
 
     found = running()
-    engines = [
-        {
-            "model": record.wanted.name,
-            "pid": record.pid,
-            "seconds": round(time.time() - record.since, 1),
-            "in_use": in_use(record),
-            "idle_seconds": record.wanted.idle_seconds,
-        }
+    engines = tuple(
+        Engine(
+            model=record.wanted.name,
+            pid=record.pid,
+            seconds=round(time.time() - record.since, 1),
+            in_use=in_use(record),
+            idle_seconds=record.wanted.idle_seconds,
+        )
         for record in found
-    ]
+    )
     if stop:
         for record in found:
             end(record)
     if as_json:
-        print(json.dumps({"schema": 1, "stopped": stop, "engines": engines}))
+        print(Engines(stopped=stop, engines=engines).line())
         return
     for engine in engines:
-        state = "stopped" if stop else "in use" if engine["in_use"] else "idle"
+        state = "stopped" if stop else "in use" if engine.in_use else "idle"
         print(
-            f"{engine['model']}  process {engine['pid']}  {state}  loaded "
-            f"{engine['seconds']:.0f} s ago, ends after {engine['idle_seconds']:.0f} s unused"
+            f"{engine.model}  process {engine.pid}  {state}  loaded "
+            f"{engine.seconds:.0f} s ago, ends after {engine.idle_seconds:.0f} s unused"
         )
     if not engines:
         print("no engine is running for others", file=sys.stderr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from agent.ui.text import printable
 if TYPE_CHECKING:
     from agent.tasks.instance import Instance
     from agent.tasks.make import Funnel
+    from agent.tasks.problems import Problem
     from agent.tasks.recipe import Recipe
 
 app = typer.Typer(no_args_is_help=True)
@@ -106,7 +106,7 @@ def make(
         work = output.with_name(f"{output.name}.work")
         instances: list[Instance] = []
         funnels: list[Funnel] = []
-        problems: list[dict[str, str]] = []
+        problems: list[Problem] = []
         for recipe in recipes:
             try:
                 made, funnel = _make_one(recipe, settings, work, jobs, silent, held_out)
@@ -117,12 +117,8 @@ def make(
                 funnels.append(funnel)
         if model is not None:
             instances = _reworded(instances, settings, silent)
-        _write(output, instances, problems, as_json, {"funnels": list(map(_funnel, funnels))})
-        if expected is not None and model is None and _digest(instances) != expected:
-            raise AgentError(
-                f"{output} is not what the manifest expects (sha256 {_digest(instances)})",
-                "Another version of Python or of a package gives other messages.",
-            )
+        wanted = expected if model is None else None
+        _write(output, instances, problems, as_json, funnels, wanted)
     raise SystemExit(1 if problems else 0)
 
 
@@ -169,9 +165,9 @@ def mine(
         if not instances:
             raise UsageError(
                 f"no commit of {repo} makes a task ({len(problems)} were tried)",
-                problems[-1]["problem"] if problems else "Look further back with --commits.",
+                problems[-1].problem if problems else "Look further back with --commits.",
             )
-        _write(output, instances, problems if as_json else [], as_json, {})
+        _write(output, instances, problems if as_json else [], as_json, [])
 
 
 @app.command("check")
@@ -189,11 +185,15 @@ def check(
     """
     with reported(as_json=as_json):
         from agent.tasks.instance import read_instances
+        from agent.tasks.problems import Problem
+        from agent.tasks.report import Checked
         from agent.ui.counted import count_bar
 
         instances, bad = read_instances(tasks)
         settings = _settings(sandbox=sandbox, test_timeout=test_timeout)
-        problems = [{"row": f"{row.line} {row.instance_id}", "problem": row.problem} for row in bad]
+        problems = [
+            Problem(where=f"{row.line} {row.instance_id}", problem=row.problem) for row in bad
+        ]
         with count_bar("checked", silent=as_json or quiet) as show:
             from agent.evaluate.check import check_all
 
@@ -202,14 +202,14 @@ def check(
                 gold += found.gold
                 base += found.base
                 if found.problem:
-                    problems.append({"row": found.instance_id, "problem": found.problem})
+                    problems.append(Problem(where=found.instance_id, problem=found.problem))
                 show(done, len(instances), f"{len(problems)} problems")
         if as_json:
-            counts = {"tasks": len(instances), "gold": gold, "base": base}
-            print(json.dumps({"schema": 1, **counts, "problems": problems}))
+            checked = Checked(tasks=len(instances), gold=gold, base=base, problems=tuple(problems))
+            print(checked.line())
         else:
             for row in problems:
-                print(f"{row['row']}: {row['problem']}", file=sys.stderr)
+                print(f"{row.where}: {row.problem}", file=sys.stderr)
             print(f"{len(instances)} tasks: known fixes solve {gold}, untouched bases {base}")
     raise SystemExit(1 if problems else 0)
 
@@ -248,7 +248,7 @@ def card(
         if label is not None:
             write_instances(label, labelled(instances, rates))
         if as_json:
-            print(made.model_dump_json())
+            print(made.line())
         else:
             Console().print(table(made))
         for row in bad:
@@ -296,30 +296,34 @@ def _reworded(instances: list[Instance], settings: Any, silent: bool) -> list[In
 def _write(
     output: Path,
     instances: list[Instance],
-    problems: list[dict[str, str]],
+    problems: list[Problem],
     as_json: bool,
-    more: dict[str, Any],
+    funnels: list[Funnel],
+    expected: str | None = None,
 ) -> None:
     from rich.console import Console
 
     from agent.tasks.card import make_card, markdown, table
     from agent.tasks.instance import write_instances, write_text
+    from agent.tasks.report import report
 
+    made = report(str(output), _digest(instances), instances, problems, funnels)
     if not instances:
         if as_json:
-            print(json.dumps({"schema": 1, "tasks": 0, "problems": problems, **more}))
+            print(made.line())
         raise SystemExit(Status.ENVIRONMENT.exit_code)
     write_instances(output, instances)
     card = make_card(instances)
     write_text(output.with_suffix(".card.md"), markdown(card))
     write_text(output.with_suffix(".card.json"), card.model_dump_json(indent=2) + "\n")
-    report = {"schema": 1, "tasks": len(instances), "output": str(output)}
-    if kept := sum(bool(instance.held_out_patch) for instance in instances):
-        report["held_out"] = kept
-    report |= {"sha256": _digest(instances), "problems": problems, **more}
-    write_text(output.with_suffix(".report.json"), json.dumps(report, indent=2) + "\n")
+    write_text(output.with_suffix(".report.json"), made.model_dump_json(indent=2) + "\n")
+    if expected is not None and made.sha256 != expected:
+        raise AgentError(
+            f"{output} is not what the manifest expects (sha256 {made.sha256})",
+            "Another version of Python or of a package gives other messages.",
+        )
     if as_json:
-        print(json.dumps(report))
+        print(made.line())
         return
     Console().print(table(card))
     print(f"{len(instances)} tasks in {output}, sha256 {_digest(instances)}", file=sys.stderr)
@@ -329,26 +333,12 @@ def _digest(instances: list[Instance]) -> str:
     return hashlib.sha256("".join(f"{i.line}\n" for i in instances).encode()).hexdigest()
 
 
-def _funnel(funnel: Funnel) -> dict[str, Any]:
-    return {
-        "repo": funnel.repo,
-        "tests": funnel.tests,
-        "flaky": list(funnel.flaky),
-        "failing": list(funnel.failing),
-        "tried": funnel.tried,
-        "kept": funnel.kept,
-        "outcomes": {str(name): count for name, count in sorted(funnel.outcomes.items())},
-        "seconds": round(funnel.seconds, 1),
-        "test_seconds": round(funnel.test_seconds, 1),
-    }
-
-
-def _problem(repo: str, error: Exception, *, silent: bool) -> dict[str, str]:
+def _problem(repo: str, error: Exception, *, silent: bool) -> Problem:
     """A repository's failure, said at once and kept for the report."""
-    from agent.tasks.problems import told
+    from agent.tasks.problems import Problem, told
 
     _note(silent)(f"agent: {repo}: {printable(told(error))}")
-    return {"repo": repo, "problem": told(error)}
+    return Problem(where=repo, problem=told(error))
 
 
 def _settings(**overrides: Any) -> Any:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich.table import Table
 
+from agent.documents import Document, Part
 from agent.evaluate.results import Failure, Result
 from agent.evaluate.statistics import pass_at_k, wilson
 from agent.tasks.instance import project_of
@@ -20,11 +21,7 @@ from agent.ui.text import printable
 UNNAMED = "(none)"
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class PassAtK(_Data):
+class PassAtK(Part):
     """pass@k with its 95 % interval, over the `tasks` that have at least k scored samples."""
 
     k: int
@@ -34,7 +31,7 @@ class PassAtK(_Data):
     tasks: int
 
 
-class Rate(_Data):
+class Rate(Part):
     """The solve rate of a group of tasks: the mean over tasks of their samples' rates.
 
     Only scored samples and tasks with one count. `solved`: tasks that any sample solved. The 95 %
@@ -50,14 +47,14 @@ class Rate(_Data):
     high: float
 
 
-class Amount(_Data):
+class Amount(Part):
     """A quantity over all samples, and its median by sample."""
 
     total: float
     median: float
 
 
-class Summary(_Data):
+class Summary(Document):
     """A run of an evaluation. Times are wall seconds, rates are fractions.
 
     `samples` is how many ran, of `planned`; `samples_per_task` the fewest that any task has.
@@ -66,11 +63,8 @@ class Summary(_Data):
     verified by the agent, but wrong by the scorer. The overhead is of runs of the agent alone.
     """
 
-    model_config = ConfigDict(
-        serialize_by_alias=True, validate_by_name=True, validate_by_alias=True
-    )
-
-    version: Literal[1] = Field(default=1, alias="schema")
+    name: Literal["apprentice.summary"] = Field(default="apprentice.summary", alias="schema")
+    version: Literal[1] = 1
     model: str
     variant: str
     planned: int

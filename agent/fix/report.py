@@ -5,15 +5,43 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
+from pydantic import Field
+
+from agent.documents import Document, Part
 from agent.fix.checks import Checked
 from agent.status import Status
 from agent.ui.text import printable
 from tools.base import capped
 
-JSON_VERSION = 1
 OUTPUT_CHARACTERS = 8000
+
+
+class CheckReport(Part):
+    """One check on what was staged, before any fix; `exit_code` is None when it was killed."""
+
+    command: str
+    passed: bool
+    exit_code: int | None
+    seconds: float
+    output: str
+
+
+class FixReport(Document):
+    """`agent fix`: how it ended, and what was changed in `files`."""
+
+    name: Literal["apprentice.fix"] = Field(default="apprentice.fix", alias="schema")
+    version: Literal[1] = 1
+    status: Status
+    exit_code: int
+    message: str
+    hint: str
+    checks: tuple[CheckReport, ...]
+    files: tuple[str, ...]
+    diff: str
+    trajectories: tuple[str, ...]
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -30,29 +58,28 @@ class Report:
     trajectories: Sequence[str] = ()
     seconds: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain data; `schema` grows when the shape changes."""
-        return {
-            "schema": JSON_VERSION,
-            "status": self.status.value,
-            "exit_code": self.status.exit_code,
-            "message": self.message,
-            "hint": self.hint,
-            "checks": [
-                {
-                    "command": checked.check.shown,
-                    "passed": checked.passed,
-                    "exit_code": checked.run.exit_code,
-                    "seconds": round(checked.run.seconds, 3),
-                    "output": checked.run.output,
-                }
+    def document(self) -> FixReport:
+        """What `--json` prints."""
+        return FixReport(
+            status=self.status,
+            exit_code=self.status.exit_code,
+            message=self.message,
+            hint=self.hint,
+            checks=tuple(
+                CheckReport(
+                    command=checked.check.shown,
+                    passed=checked.passed,
+                    exit_code=checked.run.exit_code,
+                    seconds=round(checked.run.seconds, 3),
+                    output=checked.run.output,
+                )
                 for checked in self.checked
-            ],
-            "files": list(self.files),
-            "diff": self.diff,
-            "trajectories": list(self.trajectories),
-            "seconds": round(self.seconds, 3),
-        }
+            ),
+            files=tuple(self.files),
+            diff=self.diff,
+            trajectories=tuple(self.trajectories),
+            seconds=round(self.seconds, 3),
+        )
 
     def as_text(self) -> str:
         """The output of failed checks, then what was done about them; safe for a terminal."""

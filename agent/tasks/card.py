@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from rich.console import Group
 
+from agent.documents import Document, Part
 from agent.tasks.instance import UNMEASURED, Instance, SplitName, project_of
 from agent.ui.tables import markdown_table, rich_table
 from agent.ui.text import printable
@@ -21,10 +22,8 @@ UNKNOWN = "unknown"
 _HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+\d+(?:,(\d+))? @@")
 
 
-class Repository(BaseModel):
+class Repository(Part):
     """The tasks of one project, with all of its versions and licences among them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     version: str
@@ -33,22 +32,15 @@ class Repository(BaseModel):
     tasks: int
 
 
-class Card(BaseModel):
+class Card(Document):
     """A set of tasks in numbers. Medians are by task.
 
     `changed_lines`: added plus removed lines of the known fix. `statement_characters`: the length
     of the problem statement.
     """
 
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        serialize_by_alias=True,
-        validate_by_name=True,
-        validate_by_alias=True,
-    )
-
-    version: Literal[1] = Field(default=1, alias="schema")
+    name: Literal["apprentice.card"] = Field(default="apprentice.card", alias="schema")
+    version: Literal[1] = 1
     tasks: int
     splits: dict[SplitName, int]
     repositories: tuple[Repository, ...]

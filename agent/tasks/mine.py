@@ -17,7 +17,7 @@ from agent.tasks.environment import declared, pinned, with_environment
 from agent.tasks.history import Candidate, candidates, statement
 from agent.tasks.instance import EnvironmentSetup, Instance, project_of
 from agent.tasks.journal import Journal
-from agent.tasks.problems import told
+from agent.tasks.problems import Problem, told
 from agent.tasks.sources import fetch, repository
 from agent.tasks.tree import ROOT, patched
 from agent.verify.outcomes import is_pseudo, passed
@@ -50,14 +50,14 @@ def mine_tasks(
     test_command: str | None,
     kept: Path,
     on_commit: Callable[[int, int, str], None],
-) -> tuple[list[Instance], list[dict[str, str]]]:
+) -> tuple[list[Instance], list[Problem]]:
     """At most `limit` tasks, newest first, and why other fixes are none.
 
     What became of each commit is written down in the folder `kept`, and not tried again.
     `on_commit` gets tasks found, tasks wanted, and what became of the commit. Raises AgentError.
     """
     found: list[Instance] = []
-    problems: list[dict[str, str]] = []
+    problems: list[Problem] = []
     key = hashlib.sha256(json.dumps([repo, packages, test_command]).encode()).hexdigest()[:16]
     journal = Journal(kept / f"mine-{key}.jsonl", Tried)
     done = {tried.commit: tried for tried in journal.rows()}
@@ -70,7 +70,7 @@ def mine_tasks(
             if tried.task is not None:
                 found.append(tried.task)
             else:
-                problems.append({"commit": candidate.commit, "problem": tried.problem})
+                problems.append(Problem(where=candidate.commit, problem=tried.problem))
             on_commit(len(found), limit, f"{candidate.commit[:10]}: {tried.problem or 'a task'}")
             if len(found) == limit:
                 break

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from agent.documents import Part
 from agent.status import AgentError
 from policies.base import PolicyError
 from tools.sandbox.base import SandboxError
 from tools.testing.results import TestEnvironmentError
 
 EXPECTED = (AgentError, PolicyError, SandboxError, TestEnvironmentError)
+
+
+class Problem(Part):
+    """What gave no task, or a row that does not hold: a repository, a commit or a row, and why."""
+
+    where: str
+    problem: str
 
 
 def told(error: Exception) -> str:

@@ -15,7 +15,7 @@ def download_bar(*, silent: bool = False) -> Iterator[OnBytes]:
     if silent:
         yield lambda *_: None
     elif not sys.stderr.isatty():
-        yield _lines()
+        yield tenths(lambda text: print(text, file=sys.stderr, flush=True))
     else:
         with _bar() as show:
             yield show
@@ -47,7 +47,8 @@ def _bar() -> Iterator[OnBytes]:
         bar.stop()
 
 
-def _lines() -> OnBytes:
+def tenths(say: Callable[[str], None]) -> OnBytes:
+    """A callback that says a line for each tenth."""
     last = -1
 
     def show(done: int, total: int, source: str) -> None:
@@ -55,8 +56,6 @@ def _lines() -> OnBytes:
         tenth = done * 10 // total if total else 0
         if tenth != last:
             last = tenth
-            print(
-                f"{source}: {done / 1e6:.0f} of {total / 1e6:.0f} MB", file=sys.stderr, flush=True
-            )
+            say(f"{source}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     return show

@@ -1,4 +1,4 @@
-"""The last word on a run, for people and for programs."""
+"""The last word on a run, for people. Programs get a Result (agent/result.py)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from rich.text import Text
 from agent.solve import Outcome
 from agent.status import Status
 from agent.ui.text import printable
-
-JSON_VERSION = 1
 
 
 def summarise(console: Console, outcome: Outcome, *, shown_diff: bool) -> None:
@@ -57,43 +55,6 @@ def summarise(console: Console, outcome: Outcome, *, shown_diff: bool) -> None:
     console.print(Text(f"  details  agent experience show {outcome.trajectory}"))
     if outcome.hint:
         console.print(Text(f"  next     {printable(outcome.hint)}"))
-
-
-def as_json(outcome: Outcome) -> dict[str, Any]:
-    """The outcome as plain data; `schema` grows when the shape changes."""
-    verdict, budget = outcome.verdict, outcome.budget
-    return {
-        "schema": JSON_VERSION,
-        "status": outcome.status.value,
-        "exit_code": outcome.status.exit_code,
-        "message": outcome.message,
-        "hint": outcome.hint,
-        "trajectory": outcome.trajectory,
-        "attempts": outcome.attempts,
-        "targets": list(outcome.targets),
-        "diff": verdict.diff.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        if verdict
-        else "",
-        "verdict": None
-        if verdict is None
-        else {
-            "verified": verdict.verified,
-            "reasons": list(verdict.reasons),
-            "findings": list(verdict.findings),
-            "suspicions": list(verdict.suspicions),
-            "fixed": list(verdict.fixed),
-            "broken": list(verdict.broken),
-            "rewards": dict(verdict.rewards),
-        },
-        "tests_before": dict(outcome.before.outcomes) if outcome.before else {},
-        "tests_after": dict(verdict.after) if verdict else {},
-        "applied": outcome.applied.target if outcome.applied else None,
-        "files": list(outcome.applied.files) if outcome.applied else [],
-        "seconds": round(budget.elapsed, 3) if budget else 0.0,
-        "model_seconds": round(budget.model_seconds, 3) if budget else 0.0,
-        "test_seconds": round(budget.test_seconds, 3) if budget else 0.0,
-        "tokens": budget.usage.model_dump() if budget else {},
-    }
 
 
 def _tally(outcomes: Any) -> str:

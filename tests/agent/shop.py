@@ -10,6 +10,7 @@ from typing import Any
 from typer.testing import CliRunner, Result
 
 from agent.cli import app
+from tests.documents import conforms
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "shop"
 ISSUE = "page(items, 1) returns the second page"
@@ -69,6 +70,6 @@ def solve(repo: Path, model: str, *more: str | Path, sandbox: str = "bubblewrap"
     """Run `agent solve --json`; returns its report, with the process's exit code checked."""
     result = agent(*solve_arguments(repo, model, *more, sandbox=sandbox))
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    report: dict[str, Any] = json.loads(result.stdout)
+    report = conforms(json.loads(result.stdout))
     assert report["exit_code"] == result.exit_code
     return report

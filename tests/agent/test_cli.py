@@ -15,14 +15,14 @@ from tests.agent import shop
 
 def test_help_names_every_command():
     text = shop.agent("--help").stdout
-    for command in ("solve", "fix", "models", "experience", "doctor"):
+    for command in ("solve", "fix", "models", "experience", "doctor", "mcp"):
         assert command in text
 
 
 def test_models_list_as_table_and_json(monkeypatch, tmp_path):
     monkeypatch.setenv("APPRENTICE_MODELS", str(tmp_path))
     assert "qwen2.5-coder-1.5b" in shop.agent("models", "list").stdout
-    known = json.loads(shop.agent("models", "list", "--json").stdout)
+    known = json.loads(shop.agent("models", "list", "--json").stdout)["models"]
     assert [(m["name"], m["present"]) for m in known] == [
         ("qwen2.5-coder-1.5b", False),
         ("qwen2.5-coder-0.5b", False),

@@ -118,7 +118,7 @@ def test_a_summary_is_stable_and_survives_json():
     summary = summarise(rows, planned=16, problems=0)
     assert summarise(rows[::-1], planned=16, problems=0) == summary
     text = summary.model_dump_json()
-    assert json.loads(text)["schema"] == 1
+    assert json.loads(text)["schema"] == "apprentice.summary"
     assert Summary.model_validate_json(text) == summary
 
 

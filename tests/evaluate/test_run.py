@@ -17,6 +17,7 @@ from agent.tasks.hide import unified_diff
 from agent.tasks.instance import EnvironmentSetup, write_instances
 from tests.agent import shop
 from tests.agent.shop import BAD, GOOD, PLAN, agent, script
+from tests.documents import conforms
 from tests.tasks.samples import TARGET, shop_task
 
 pytestmark = pytest.mark.slow
@@ -38,7 +39,7 @@ def evaluate(tasks, out, *more, code=0):
     fixed = ["--sandbox", "bubblewrap", "--no-plots", "--json", "--out", out]
     result = agent("eval", tasks, *fixed, *more)
     assert result.exit_code == code, (result.stdout, result.stderr)
-    return json.loads(result.stdout)
+    return conforms(json.loads(result.stdout))
 
 
 def results(out):

@@ -35,7 +35,7 @@ def run(*arguments: str, code: int = 0):
 
 def test_nothing_recorded_yet_makes_no_store():
     assert "No trajectories yet" in run("list").stdout
-    assert json.loads(run("list", "--json").stdout) == []
+    assert json.loads(run("list", "--json").stdout)["trajectories"] == []
     assert "there are none yet" in run("show", "last", code=2).stderr
     assert not default_path().exists()
 
@@ -56,7 +56,7 @@ def test_list(solved):
         "1m 05s",
     ):
         assert cell in row
-    (summary,) = json.loads(run("list", "--json", "--limit", "1").stdout)
+    (summary,) = json.loads(run("list", "--json", "--limit", "1").stdout)["trajectories"]
     assert summary["id"] == solved
     assert summary["attempts"] == 1
     assert "No trajectories of 'other'" in run("list", "--repo", "other").stdout

@@ -59,7 +59,7 @@ def chat(tokens: int) -> dict[str, Any]:
 @pytest.mark.model
 def test_a_client_lists_the_model_and_chats(small_model):
     with served() as (process, ready):
-        assert ready["schema"] == 1
+        assert ready["schema"] == "apprentice.served"
         assert ready["model"] == SMALL_MODEL
         listed = ask(f"{ready['url']}/models")["data"]
         assert [model["id"] for model in listed] == [SMALL_MODEL]

@@ -120,7 +120,7 @@ def test_labels_are_set_where_measured_and_a_card_reads_them():
 def test_a_card_does_not_depend_on_the_order_and_survives_json():
     card = make_card(instances())
     assert make_card(instances()[::-1]) == card
-    assert json.loads(card.model_dump_json())["schema"] == 1
+    assert json.loads(card.model_dump_json())["schema"] == "apprentice.card"
     assert Card.model_validate_json(card.model_dump_json()) == card
 
 

@@ -12,6 +12,7 @@ from agent.tasks.recipe import Recipe
 from agent.tasks.tree import base_files, patched, source, visible_files
 from agent.tasks.trial import Outcome, limited, try_bug
 from tests.agent.shop import agent
+from tests.documents import conforms
 from tests.tasks.samples import MODULE, NEEDS, SUMS, TESTS
 from tools.sandbox.base import File
 
@@ -23,7 +24,7 @@ FIXED = ["--sandbox", "bubblewrap", *(word for need in NEEDS for word in ("--pac
 def make(*arguments, code=0):
     result = agent("tasks", "make", *arguments, *FIXED, "--json")
     assert result.exit_code == code, (result.stdout, result.stderr)
-    return json.loads(result.stdout)
+    return conforms(json.loads(result.stdout))
 
 
 def test_bugs_become_tasks_the_same_ones_whatever_runs_in_parallel(git_repo, tmp_path):
@@ -48,8 +49,9 @@ def test_bugs_become_tasks_the_same_ones_whatever_runs_in_parallel(git_repo, tmp
 
     checked = agent("tasks", "check", first, "--sandbox", "bubblewrap", "--json")
     assert checked.exit_code == 0, checked.stdout
-    assert json.loads(checked.stdout) | {"schema": 1} == {
-        "schema": 1,
+    assert conforms(json.loads(checked.stdout)) == {
+        "schema": "apprentice.tasks_check",
+        "version": 1,
         "tasks": 4,
         "gold": 4,
         "base": 0,
@@ -87,7 +89,7 @@ def test_a_manifest_says_whether_it_was_regenerated(git_repo, tmp_path):
     manifest.write_text(f'sha256 = "{"0" * 64}"\n{recipe}')
     wrong = agent("tasks", "make", "--manifest", manifest, *common)
     assert wrong.exit_code == 3
-    assert "is not what the manifest expects" in wrong.stdout
+    assert "is not what the manifest expects" in conforms(json.loads(wrong.stdout))["message"]
 
 
 def broken_suites():
@@ -120,7 +122,7 @@ def test_a_repository_that_gives_nothing_is_told_and_the_others_go_on(
     bad, good = git_repo(files), git_repo(SUMS)
     report = make(bad, good, "--limit", "1", "-o", tmp_path / "t.jsonl", code=1)
     assert report["tasks"] == 1
-    assert [row["repo"] for row in report["problems"]] == [str(bad)]
+    assert [row["where"] for row in report["problems"]] == [str(bad)]
     assert problem in report["problems"][0]["problem"]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from agent.tasks.instance import read_instances
 from tests.agent.shop import agent
+from tests.documents import conforms
 from tests.tasks.samples import MODULE, NEEDS, TESTS
 
 pytestmark = pytest.mark.slow
@@ -40,7 +41,7 @@ def mine(root, output, *more, code=0):
     fixed = ["--sandbox", "bubblewrap", "--json", "-o", output]
     result = agent("tasks", "mine", root, *needs, *fixed, *more)
     assert result.exit_code == code, (result.stdout, result.stderr)
-    return json.loads(result.stdout)
+    return conforms(json.loads(result.stdout))
 
 
 def test_a_fix_becomes_a_task_that_its_patch_solves(git_repo, tmp_path):
