@@ -61,7 +61,7 @@ class SharedBase:
 
         _check(model)
         if parent is None:
-            self.peft = get_peft_model(model, _lora(config), adapter_name=POLICY)
+            self.peft = get_peft_model(model, lora(config), adapter_name=POLICY)
         else:
             try:
                 self.peft = PeftModel.from_pretrained(
@@ -73,7 +73,7 @@ class SharedBase:
                 ) from error
         self.value_head: nn.Linear | None = None
         if value:
-            self.peft.add_adapter(VALUE, _lora(config))
+            self.peft.add_adapter(VALUE, lora(config))
             self.value_head = torch.nn.Linear(model.config.hidden_size, 1).to(self.device)
             torch.nn.init.zeros_(self.value_head.weight)
             torch.nn.init.zeros_(self.value_head.bias)
@@ -174,7 +174,8 @@ class SharedBase:
             config.inference_mode = before
 
 
-def _lora(config: AdapterConfig) -> Any:
+def lora(config: AdapterConfig, task: str = "CAUSAL_LM") -> Any:
+    """PEFT's configuration of an adapter."""
     from peft import LoraConfig
 
     return LoraConfig(
@@ -182,7 +183,7 @@ def _lora(config: AdapterConfig) -> Any:
         lora_alpha=config.alpha,
         lora_dropout=0.0,
         target_modules=list(config.targets),
-        task_type="CAUSAL_LM",
+        task_type=task,
     )
 
 

@@ -37,6 +37,7 @@ class Run:
     identity: Mapping[str, Any]
     workers: Workers = field(default_factory=Workers)
     on_row: OnRow | None = None
+    plots: bool = True
     rows: list[Row] = field(default_factory=list)
     extra: dict[str, Any] = field(default_factory=dict)
     """What else belongs to the state between steps: tensors, numbers, lists of them."""
@@ -134,7 +135,8 @@ class Run:
             base.save_adapter(target)
             lineage = {**self.identity, "metrics": dict(metrics)}
             write_atomically(target / "lineage.json", json.dumps(lineage, indent=2).encode())
-            draw(self.rows, self.folder / "curves.png")
+            if self.plots:
+                draw(self.rows, self.folder / "curves.png")
         self.workers.wait()
         return target
 
