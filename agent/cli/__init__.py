@@ -8,6 +8,7 @@ from agent.cli import experience, models, tasks
 from agent.cli.doctor import doctor
 from agent.cli.eval import evaluate
 from agent.cli.solve import solve
+from agent.cli.train import train
 
 app = typer.Typer(
     name="agent",
@@ -18,6 +19,7 @@ app = typer.Typer(
 )
 app.command("solve")(solve)
 app.command("eval")(evaluate)
+app.command("train")(train)
 app.add_typer(tasks.app, name="tasks", help="Make tasks with known answers.")
 app.add_typer(models.app, name="models", help="List, fetch, add and serve models.")
 app.add_typer(experience.app, name="experience", help="Look into stored trajectories.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,6 @@ class DataConfig(Frozen):
     max_nodes: int = Field(4096, ge=8)
     groups_per_step: int = Field(4, ge=1)
     share_prefixes: bool = True
-    seed: int = 0
 
 
 @dataclass
@@ -60,11 +59,11 @@ class Data:
             chosen = [own[place] for place in places]
             yield chosen, pack([self.sequences[place] for place in chosen])
 
-    def order(self, step: int, config: DataConfig) -> list[int]:
-        """The groups of a step: all of them once an epoch, in an order that the seed decides."""
+    def order(self, step: int, config: DataConfig, seed: int) -> list[int]:
+        """The groups of a step: all of them once an epoch, in an order that `seed` decides."""
         epoch, place = divmod(step, self.steps_per_epoch(config))
         order = list(range(len(self.groups)))
-        random.Random(f"{config.seed}/{epoch}").shuffle(order)
+        random.Random(f"{seed}/{epoch}").shuffle(order)
         start = place * config.groups_per_step
         return order[start : start + config.groups_per_step]
 
@@ -97,7 +96,10 @@ def lay_out(groups: Groups) -> Data:
 
 
 def by_token(
-    data: Data, places: Sequence[int], packed: Pack, values: Sequence[float]
+    data: Data,
+    places: Sequence[int],
+    packed: Pack,
+    values: Mapping[int, float] | Sequence[float],
 ) -> torch.Tensor:
     """(T) for each trained token of a pack, its trajectory's value."""
     import torch

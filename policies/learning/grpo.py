@@ -52,7 +52,7 @@ def train(base: SharedBase, data: Data, config: GrpoConfig, run: Run) -> Path:
     steps = config.steps or data.steps_per_epoch(config.data)
     while step < steps:
         meter = Meter(run.workers)
-        groups = data.order(step, config.data)
+        groups = data.order(step, config.data, config.seed)
         members = [member for group in groups for member in data.members[group]]
         lengths = data.lengths
         shares = token_weights([lengths[m] for m in members], by_length=config.by_length)

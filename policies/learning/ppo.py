@@ -87,7 +87,7 @@ def train(base: SharedBase, data: Data, config: PpoConfig, run: Run) -> Path:
             run.extra["values"] = recomputed(base, data, config.data, run, VALUE)
         values = [tensor.to(base.device) for tensor in run.extra["values"]]
         advantages, returns = estimates(data, values, config)
-        groups = data.order(step, config.data)
+        groups = data.order(step, config.data, config.seed)
         members = [member for group in groups for member in data.members[group]]
         lengths = data.lengths
         shares = token_weights([lengths[m] for m in members], by_length=False)

@@ -155,8 +155,8 @@ def test_nothing_to_learn_from_says_why():
 
 def test_every_group_comes_once_an_epoch():
     data = lay_out(random_groups(tiny_model(), groups=5))
-    config = DataConfig(groups_per_step=2, seed=3)
-    epochs = [[data.order(3 * epoch + step, config) for step in range(3)] for epoch in range(2)]
+    config = DataConfig(groups_per_step=2)
+    epochs = [[data.order(3 * epoch + step, config, 3) for step in range(3)] for epoch in range(2)]
     for epoch in epochs:
         assert sorted(group for step in epoch for group in step) == list(range(5))
     assert epochs[0] != epochs[1]
