@@ -277,4 +277,3 @@ def _seed(seed: int) -> None:
     import torch
 
     torch.manual_seed(seed)
-

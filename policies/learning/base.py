@@ -17,14 +17,14 @@ from pydantic import Field
 
 from policies.base import Frozen
 from policies.learning.errors import LearningError
-from policies.learning.logprobs import Scores, score
+from policies.learning.logprobs import Scores, hidden_states, score
 from policies.learning.packed import Pack
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Role = Literal["policy", "reference", "value"]
+Role = Literal["policy", "reference", "value", "reward"]
 POLICY, VALUE = "policy", "value"
 _ODD_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
@@ -127,11 +127,12 @@ class SharedBase:
         """(T) float32: the value before each trained token, inside `active("value")`."""
         if self.value_head is None:
             raise LearningError("this base was opened without a value adapter.")
-        from policies.learning.logprobs import hidden_states
-
-        hidden = hidden_states(self.peft.get_base_model(), pack)
-        found: torch.Tensor = self.value_head(hidden.float())[:, 0]
+        found: torch.Tensor = self.value_head(self.hidden(pack).float())[:, 0]
         return found
+
+    def hidden(self, pack: Pack) -> torch.Tensor:
+        """(T, hidden): what the role's adapter makes of the nodes before the trained tokens."""
+        return hidden_states(self.peft.get_base_model(), pack)
 
     def state(self) -> dict[str, torch.Tensor]:
         """All trained weights by role and name."""
@@ -158,7 +159,7 @@ class SharedBase:
                 parameter.copy_(state[name])
 
     def save_adapter(self, folder: Path) -> None:
-        """Write the policy as a PEFT adapter: `adapter_config.json`, `adapter_model.safetensors`."""
+        """Write the policy in PEFT's format: `adapter_config.json`, `adapter_model.safetensors`."""
         from peft import get_peft_model_state_dict
         from safetensors.torch import save_file
 

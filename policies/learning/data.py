@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class DataConfig(Frozen):
-    """How data is laid out. `max_nodes` bounds the tokens of a pack, and so the memory of a step."""
+    """How data is laid out. `max_nodes` bounds the tokens of a pack, and so the memory."""
 
     max_nodes: int = Field(4096, ge=8)
     groups_per_step: int = Field(4, ge=1)
@@ -63,7 +63,7 @@ class Data:
         """The groups of a step: all of them once an epoch, in an order that `seed` decides."""
         epoch, place = divmod(step, self.steps_per_epoch(config))
         order = list(range(len(self.groups)))
-        random.Random(f"{seed}/{epoch}").shuffle(order)
+        random.Random(f"{seed}/{epoch}").shuffle(order)  # noqa: S311 - no secret
         start = place * config.groups_per_step
         return order[start : start + config.groups_per_step]
 

@@ -199,6 +199,3 @@ def _kept(path: Path) -> Sequence[Row]:
     except (OSError, ValueError, KeyError):
         return []
     return rows
-
-
-

@@ -39,9 +39,9 @@ def policy_terms(
     """(T) the loss of each token, to be weighed and summed.
 
     −min(r·A, clip(r)·A) · min(π_old/μ, cap) + kl·k3, with r = π_new/π_old (PPO, arXiv:1707.06347,
-    eq. 7). `new`, `old`, `stored` and `reference` are log-probabilities (T): of the policy now (with
-    gradient), of the policy that training began with, of the engine that sampled, and of the
-    reference. The correction is a constant.
+    eq. 7). `new`, `old`, `stored` and `reference` are log-probabilities (T): of the policy now
+    (with gradient), of the policy that training began with, of the engine that sampled, and of
+    the reference. The correction is a constant.
     """
     import torch
 

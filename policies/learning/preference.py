@@ -162,7 +162,9 @@ def need(pairs: Sequence[Pair]) -> None:
 
 def _collate_pairs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The chosen sequences of a batch, then the rejected ones, padded on the right."""
-    parts = [(row[f"{kind}_ids"], row[f"{kind}_mask"]) for kind in ("chosen", "rejected") for row in rows]
+    parts = [
+        (row[f"{kind}_ids"], row[f"{kind}_mask"]) for kind in ("chosen", "rejected") for row in rows
+    ]
     return _padded(parts)
 
 
@@ -179,7 +181,7 @@ def _unpaired(groups: Groups, config: PreferenceConfig) -> list[dict[str, Any]]:
         for tokens in one.sequences
         if len(tokens.ids) <= config.longest
     ]
-    random.Random(config.seed).shuffle(singles)
+    random.Random(config.seed).shuffle(singles)  # noqa: S311 - no secret
     rows = []
     for start in range(0, len(singles), config.batch):
         batch = singles[start : start + config.batch]

@@ -77,10 +77,8 @@ def recomputed(
         for group in run.workers.mine(range(len(data.groups))):
             for places, packed in data.packs(group, config):
                 packed = packed.to(base.device)
-                if role == "value":
-                    found = base.values(packed)
-                else:
-                    found = base.logprobs(packed).logprobs
+                values = role == "value"
+                found = base.values(packed) if values else base.logprobs(packed).logprobs
                 lengths = [data.sequences[place].trained for place in places]
                 own |= zip(places, found.cpu().split(lengths), strict=True)
     merged = run.workers.merged(own)

@@ -64,7 +64,9 @@ def draw(rows: Sequence[Row], path: Path) -> bool:
     for place, name in enumerate(names):
         axes = figure.add_subplot(-(-len(names) // 2), 2, place + 1)
         points = [(row["step"], row[name]) for row in rows if name in row]
-        axes.plot(*zip(*points, strict=True), color="#332288", marker="." if len(points) < 40 else "")
+        axes.plot(
+            *zip(*points, strict=True), color="#332288", marker="." if len(points) < 40 else ""
+        )
         axes.set_title(CURVES[name], loc="left", fontsize=9)
         axes.set_xlabel("step", fontsize=8)
         axes.tick_params(labelsize=8)

@@ -1,7 +1,7 @@
-"""A reward model on the same base: an adapter and a linear head that order attempts (Bradley-Terry).
+"""A reward model on the same base: an adapter and a linear head that order attempts.
 
-Trained by TRL on pairs of verified and failed attempts. A judge may rank candidates; it never pays:
-rewards of training come from the verifier alone.
+Trained by TRL (Bradley-Terry) on pairs of verified and failed attempts. A judge may rank
+candidates; it never pays: rewards of training come from the verifier alone.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The folder holds `run.json` (what is trained on what), `start.pt` (what was computed once before the
 first step), `checkpoint-N.pt` (the newest two), `curves.json`, `curves.png`, and at the end
-`adapter/`. A file is there wholly or not at all. A run goes on only with the same settings and data.
+`adapter/`. A file is there wholly or not at all. A run goes on only with the same settings and
+data.
 """
 
 from __future__ import annotations

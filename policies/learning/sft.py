@@ -77,7 +77,9 @@ def _conversation(messages: list[dict[str, str]], tokenizer: Any) -> list[Tokens
         mask += (False,) * (len(prompt) - len(ids)) + (True,) * len(written)
         ids = prompt + written
     if not any(mask):
-        raise LearningError("a gold row has no assistant's turn: there is nothing to learn from it.")
+        raise LearningError(
+            "a gold row has no assistant's turn: there is nothing to learn from it."
+        )
     return [*done, Tokens(ids, mask, (0.0,) * len(ids))]
 
 

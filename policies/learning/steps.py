@@ -92,7 +92,10 @@ class Meter:
         return {
             "step": float(step),
             "reward": sum(rewards) / len(rewards),
-            **{name: value / tokens if name in per_token else value for name, value in summed.items()},
+            **{
+                name: value / tokens if name in per_token else value
+                for name, value in summed.items()
+            },
             "length": tokens / len(rewards),
             "tokens": tokens,
             "tokens_per_second": tokens / seconds,

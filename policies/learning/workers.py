@@ -26,7 +26,7 @@ class Workers:
 
     @classmethod
     def open(cls, device: str | None = None) -> Workers:
-        """Join the workers of `accelerate launch`, if there are any. `device` None: CUDA, else CPU."""
+        """Join the workers of `accelerate launch`. `device` None: CUDA, else CPU."""
         from accelerate import PartialState
 
         state = PartialState(cpu=device == "cpu")

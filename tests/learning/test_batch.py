@@ -67,8 +67,8 @@ class Play:
     def end(self, attempt, reason="the rounds are used up"):
         self.session.emit(e.AttemptEnded(reason=reason, **at(attempt)))
 
-    def read(self, config=RewardConfig()):
-        return read(self.store, [self.writer.id], config)
+    def read(self):
+        return read(self.store, [self.writer.id], RewardConfig())
 
 
 def at(attempt, round=0):
@@ -121,7 +121,7 @@ def test_a_prefix_that_is_not_the_engines_is_refused(play):
     play.answer("second", attempt=0, round=1)
     first, second = (event for event in play.session.events if isinstance(event, e.Sampled))
     wrong = first.model_copy(update={"completion_ids": (1, *first.completion_ids[1:])})
-    with pytest.raises(LearningError, match="x/0: the .* tokens before sample 1 are not those"):
+    with pytest.raises(LearningError, match=r"x/0: the .* tokens before sample 1 are not those"):
         sequences([wrong, second], "x/0")
     with pytest.raises(LearningError, match="tokens before sample 0"):
         sequences([second], "x/0")

@@ -67,6 +67,9 @@ def test_gold_rows_train_what_the_assistant_says():
         {"role": "assistant", "content": "5 6"},
     ]
     (tokens,) = gold([row], tokenizer)
-    assert tokenizer.decode(tokens.ids) == "user 1 2 <end> assistant 3 <end> user 4 <end> assistant 5 6 <end>"
+    assert (
+        tokenizer.decode(tokens.ids)
+        == "user 1 2 <end> assistant 3 <end> user 4 <end> assistant 5 6 <end>"
+    )
     trained = [i for i, mask in zip(tokens.ids, tokens.mask, strict=True) if mask]
     assert tokenizer.decode(trained) == "3 <end> 5 6 <end>"

@@ -4,12 +4,14 @@ import copy
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model
+from transformers import Qwen2ForSequenceClassification
 
-from policies.learning.base import POLICY, VALUE, SharedBase
+from policies.learning.base import POLICY, VALUE, SharedBase, lora
 from policies.learning.data import by_token, lay_out
 from policies.learning.errors import LearningError
 from policies.learning.grpo import GrpoConfig, advantages_of
+from policies.learning.judge import add_judge
 from policies.learning.losses import (
     PolicyLossConfig,
     generalised_advantages,
@@ -153,7 +155,9 @@ def test_training_one_role_leaves_the_others_and_the_base(setting):
     trained = {id(p) for role in (POLICY, VALUE) for p in fresh.parameters(role)}
     assert all(p.grad is None for p in fresh.peft.parameters() if id(p) not in trained)
     weights = tiny_model().model.layers[0].mlp.up_proj.weight
-    assert torch.equal(base.peft.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight, weights)
+    assert torch.equal(
+        base.peft.get_base_model().model.layers[0].mlp.up_proj.base_layer.weight, weights
+    )
 
 
 def test_a_new_base_is_its_own_reference_with_values_of_zero():
@@ -197,3 +201,29 @@ def test_an_adapter_of_another_shape_is_refused(tmp_path, setting):
         SharedBase(tiny_model(hidden=64), ADAPTERS, parent=tmp_path / "adapter")
     with pytest.raises(LearningError, match="does not fit this model"):
         SharedBase(tiny_model(), ADAPTERS, parent=tmp_path / "nothing")
+
+
+def test_a_reward_model_on_the_shared_base_scores_as_a_model_of_its_own(tmp_path):
+    torch.manual_seed(4)
+    config = tiny_model().config
+    config.num_labels, config.pad_token_id = 1, 60
+    alone = Qwen2ForSequenceClassification(config).eval()
+    alone.model.load_state_dict(tiny_model().model.state_dict())
+    own = get_peft_model(alone, lora(ADAPTERS, task="SEQ_CLS"))
+    with torch.no_grad():
+        for name, parameter in own.named_parameters():
+            if "lora_" in name:
+                parameter.normal_(std=0.1)
+    own.save_pretrained(tmp_path)
+    sequences = lay_out(random_groups(tiny_model(), groups=1)).sequences
+    with torch.no_grad():
+        expected = [float(own(input_ids=torch.tensor([t.ids])).logits) for t in sequences]
+
+    base = SharedBase(tiny_model(), ADAPTERS, value=True)
+    before = base.logprobs(pack(sequences)).logprobs
+    judge = add_judge(base, tmp_path)
+    assert judge.scores(sequences).tolist() == pytest.approx(expected, abs=TOLERANCE)
+    assert torch.equal(base.logprobs(pack(sequences)).logprobs, before)
+    base.save_adapter(tmp_path / "policy")
+    with pytest.raises(LearningError, match="no reward model"):
+        add_judge(base, tmp_path / "policy")

@@ -9,8 +9,8 @@ from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from policies.learning.base import AdapterConfig
 from policies.learning.batch import Group, Groups, Trajectory
-from policies.learning.packed import pack
 from policies.learning.logprobs import score
+from policies.learning.packed import pack
 from policies.learning.tokens import Tokens, digest
 
 VOCABULARY = 64
@@ -86,7 +86,9 @@ def tiny_tokenizer():
     from transformers import PreTrainedTokenizerFast
 
     words = [str(number) for number in range(VOCABULARY - 4)]
-    vocabulary = {word: at for at, word in enumerate([*words, "<pad>", "<end>", "user", "assistant"])}
+    vocabulary = {
+        word: at for at, word in enumerate([*words, "<pad>", "<end>", "user", "assistant"])
+    }
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="0"))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     return PreTrainedTokenizerFast(
