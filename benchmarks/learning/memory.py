@@ -5,23 +5,14 @@ python -m benchmarks.learning.memory MODEL [--dtype bfloat16] [--checkpointing] 
 
 from __future__ import annotations
 
-import json
-
-from benchmarks.learning.processes import measure, table
-from benchmarks.learning.variants import arguments
+from benchmarks.learning.processes import run, table
 
 NAMES = ("inference", "grpo", "grpo copies", "trl grpo", "ppo", "ppo copies")
 
 
 def main() -> None:
     """Measure and print."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    reports = measure(NAMES, options)
-    if options.json:
-        print(json.dumps(reports))
-        return
+    options, reports = run(__doc__.splitlines()[0], NAMES)
     peak = {report["variant"]: report["peak_mb"] for report in reports}
     rows = [("variant", "peak MB", "of inference", "of PPO's four copies")]
     for name in NAMES:

@@ -9,6 +9,20 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.learning.variants import arguments
+
+
+def run(description: str, names: Sequence[str]) -> tuple[argparse.Namespace, list[dict[str, Any]]]:
+    """What a program here does first: read its options and measure. With `--json` that is all."""
+    parser = arguments(description)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    reports = measure(names, options)
+    if options.json:
+        print(json.dumps(reports))
+        raise SystemExit(0)
+    return options, reports
+
 
 def measure(variants: Sequence[str], options: argparse.Namespace) -> list[dict[str, Any]]:
     """The reports of some variants, one after the other."""

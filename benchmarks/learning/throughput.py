@@ -5,23 +5,14 @@ python -m benchmarks.learning.throughput MODEL [--prompt 400] [--completion 75] 
 
 from __future__ import annotations
 
-import json
-
-from benchmarks.learning.processes import measure, table
-from benchmarks.learning.variants import arguments
+from benchmarks.learning.processes import run, table
 
 NAMES = ("grpo", "grpo unpacked", "trl grpo")
 
 
 def main() -> None:
     """Measure and print."""
-    parser = arguments(__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    reports = measure(NAMES, options)
-    if options.json:
-        print(json.dumps(reports))
-        return
+    _, reports = run(__doc__.splitlines()[0], NAMES)
     speed = {report["variant"]: report["tokens_per_second"] for report in reports}
     rows = [("variant", "trained tokens/s", "of TRL's", "peak MB")]
     for report in reports:

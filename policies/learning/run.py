@@ -80,15 +80,17 @@ class Run:
 
     def restore(self, base: SharedBase, optimisers: Sequence[torch.optim.Optimizer]) -> int:
         """Load the newest checkpoint; returns the steps that are done, 0 without one."""
+        import pickle
+
         import torch
 
         for step in sorted(self._steps(), reverse=True):
             path = self.folder / f"checkpoint-{step}.pt"
             try:
                 state = torch.load(path, weights_only=True)
-            except (OSError, RuntimeError, ValueError) as error:
+            except (OSError, RuntimeError, ValueError, EOFError, pickle.PickleError) as error:
                 raise LearningError(
-                    f"{path} is damaged ({error}): remove it to go on from the one before."
+                    f"{path} is damaged: remove it to go on from the one before."
                 ) from error
             base.load_state(state["weights"])
             for optimiser, own in zip(optimisers, state["optimisers"], strict=True):

@@ -28,8 +28,8 @@ CONFIGS = {
 }
 
 
-def open_base(trainer):
-    model = tiny_model()
+def open_base(trainer, scale=0.02):
+    model = tiny_model(scale=scale)
     torch.manual_seed(7)
     return SharedBase(model, ADAPTERS, value=trainer == "ppo")
 

@@ -1,6 +1,8 @@
 """`agent train` on a real store and a tiny model in a folder: every trainer gives an adapter."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -177,3 +179,23 @@ def test_settings_by_key():
     assert "loss.kl" in refused.value.hint
     with pytest.raises(UsageError, match="learning_rate"):
         configured(config_class("sft"), ["learning_rate=-1"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("trainer", ["grpo", "ppo"])
+def test_two_processes_make_the_steps_of_one(trainer, model, store, tmp_path):
+    rows = []
+    launch = ["-m", "accelerate.commands.launch", "--cpu", "--num_machines", "1"]
+    launch += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+    for count in (1, 2):
+        out = tmp_path / str(count)
+        command = [sys.executable, *launch, "--num_processes", str(count), "-m", "agent", "train"]
+        command += [trainer, "--model", str(model), "--store", str(store), "--out", str(out)]
+        done = subprocess.run([*command, "--steps", "3", *FAST], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        rows.append(json.loads((out / "curves.json").read_text())["rows"])
+    assert len(rows[0]) == 3
+    for one, two in zip(*rows, strict=True):
+        assert one["tokens"] == two["tokens"]
+        for name in ("loss", "grad_norm", "entropy", "kl_start", "reward"):
+            assert one[name] == pytest.approx(two[name], rel=1e-3, abs=1e-5), name

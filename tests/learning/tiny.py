@@ -17,8 +17,11 @@ VOCABULARY = 64
 ADAPTERS = AdapterConfig(rank=4, alpha=8)
 
 
-def tiny_model(seed=0, layers=2, hidden=32):
-    """A float32 model of some ten thousand weights; the same for the same seed."""
+def tiny_model(seed=0, layers=2, hidden=32, scale=0.02):
+    """A float32 model of some ten thousand weights; the same for the same seed.
+
+    Its output layer is its input layer: `scale` bounds how sure it can be of a token.
+    """
     torch.manual_seed(seed)
     config = Qwen2Config(
         vocab_size=VOCABULARY,
@@ -29,6 +32,7 @@ def tiny_model(seed=0, layers=2, hidden=32):
         num_key_value_heads=2,
         max_position_embeddings=512,
         tie_word_embeddings=True,
+        initializer_range=scale,
         attn_implementation="sdpa",
     )
     return Qwen2ForCausalLM(config).eval()
