@@ -144,14 +144,15 @@ def config_class(trainer: str) -> type[BaseModel]:
     from policies.learning.reward import RewardModelConfig
     from policies.learning.sft import SftConfig
 
-    return {
+    kinds: dict[str, type[BaseModel]] = {
         "sft": SftConfig,
         "dpo": PreferenceConfig,
         "kto": PreferenceConfig,
         "reward": RewardModelConfig,
         "grpo": GrpoConfig,
         "ppo": PpoConfig,
-    }[trainer]
+    }
+    return kinds[trainer]
 
 
 def configured(kind: type[BaseModel], changes: Iterable[str]) -> Any:

@@ -97,7 +97,7 @@ def trl_trainer(model: Any, tokenizer: Any, folder: str, samples: int, **options
             report_to=[],
             per_device_train_batch_size=samples,
             num_generations=samples,
-            **{"gradient_checkpointing": False, "loss_type": "dapo", **options},
+            **{"activation_checkpointing": False, "loss_type": "dapo", **options},
         ),
         train_dataset=Dataset.from_list([{"prompt": "1 2 3"}] * samples),
         processing_class=tokenizer,

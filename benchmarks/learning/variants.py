@@ -133,7 +133,7 @@ def trl(weights: Weights, data: Data, options: argparse.Namespace) -> dict[str, 
             use_cpu=weights.model.device.type == "cpu",
             bf16=False,
             beta=LOSS.kl,
-            gradient_checkpointing=options.checkpointing,
+            activation_checkpointing=options.checkpointing,
         )
         optimiser = adam([p for p in model.parameters() if p.requires_grad], 1e-5)
         advantages = grpo.advantages_of(data, grpo.GrpoConfig())

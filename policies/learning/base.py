@@ -8,10 +8,10 @@ end before the next role's forward pass begins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 Role = Literal["policy", "reference", "value", "reward"]
-POLICY, VALUE = "policy", "value"
+POLICY: Final = "policy"
+VALUE: Final = "value"
 _ODD_HEADS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
@@ -78,7 +79,7 @@ class SharedBase:
             torch.nn.init.zeros_(self.value_head.weight)
             torch.nn.init.zeros_(self.value_head.bias)
         if checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
             model.enable_input_require_grads()
         self.peft.train(checkpointing)
         self.peft.set_adapter(POLICY)
@@ -86,7 +87,8 @@ class SharedBase:
     @property
     def device(self) -> torch.device:
         """Where the base weights are."""
-        return next(self.peft.parameters()).device
+        found: torch.device = next(self.peft.parameters()).device
+        return found
 
     def parameters(self, role: Role) -> list[nn.Parameter]:
         """What is trained for a role, in a stable order."""
@@ -136,27 +138,26 @@ class SharedBase:
 
     def state(self) -> dict[str, torch.Tensor]:
         """All trained weights by role and name."""
-        roles: Sequence[Role] = (POLICY, VALUE) if self.value_head is not None else (POLICY,)
-        return {
-            f"{role}/{name}": parameter.detach().cpu()
-            for role in roles
-            for name, parameter in self.named_parameters(role).items()
-        }
+        return {name: parameter.detach().cpu() for name, parameter in self._trained().items()}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         """Put weights of `state()` back. Raises LearningError where they are of another shape."""
         import torch
 
-        own = {
-            f"{role}/{name}": parameter
-            for role in (POLICY, VALUE)
-            for name, parameter in self.named_parameters(role).items()  # type: ignore[arg-type]
-        }
+        own = self._trained()
         if own.keys() != state.keys():
             raise LearningError("the checkpoint holds the weights of other adapters.")
         with torch.no_grad():
             for name, parameter in own.items():
                 parameter.copy_(state[name])
+
+    def _trained(self) -> dict[str, nn.Parameter]:
+        roles: tuple[Role, ...] = (POLICY, VALUE)
+        return {
+            f"{role}/{name}": parameter
+            for role in roles
+            for name, parameter in self.named_parameters(role).items()
+        }
 
     def save_adapter(self, folder: Path) -> None:
         """Write the policy in PEFT's format: `adapter_config.json`, `adapter_model.safetensors`."""

@@ -73,7 +73,7 @@ def arguments(config: TrlConfig, run: Run, dtype: torch.dtype, **more: Any) -> d
         "use_cpu": run.workers.device == "cpu",
         "bf16": str(dtype) == "torch.bfloat16",
         "fp16": False,
-        "gradient_checkpointing": config.checkpointing,
+        "activation_checkpointing": config.checkpointing,
         "dataloader_pin_memory": run.workers.device != "cpu",
         "max_length": None,
         **more,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from policies.learning.base import SharedBase
 from policies.learning.errors import LearningError
@@ -19,7 +19,7 @@ from policies.learning.tokens import Tokens
 if TYPE_CHECKING:
     import torch
 
-REWARD = "reward"
+REWARD: Final = "reward"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,12 +81,11 @@ def in_terminal(rows: Sequence[Row], name: str) -> str:
     """One curve as text without colour; empty where it has no point or plotext is missing."""
     points = [(row["step"], row[name]) for row in rows if name in row]
     try:
-        import plotext
+        figure: Any = import_module("plotext").figure
     except ImportError:
         return ""
     if not points:
         return ""
-    figure: Any = plotext.figure
     figure.clear()
     try:
         figure.plot_size(_WIDTH, _HEIGHT)

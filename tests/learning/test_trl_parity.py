@@ -2,9 +2,10 @@
 
 import pytest
 import torch
+from peft import get_peft_model
 
 from benchmarks.learning.groups import trl_batch, trl_trainer
-from policies.learning.base import POLICY, SharedBase
+from policies.learning.base import POLICY, SharedBase, lora
 from policies.learning.data import by_token, lay_out
 from policies.learning.grpo import GrpoConfig, advantages_of
 from policies.learning.losses import PolicyLossConfig, policy_terms, token_weights
@@ -33,10 +34,15 @@ def test_the_loss_is_trls(tmp_path, kl, by_length):
     ours = (terms * by_token(data, data.groups[0], packed, shares)).sum()
     ours.backward()
     gradients = [p.grad.clone() for p in base.parameters(POLICY)]
-    base.peft.zero_grad()
 
+    # TRL gives the reference an adapter of its own; it knows the policy's as "default".
+    theirs = get_peft_model(tiny_model(), lora(ADAPTERS))
+    trained = [p for p in theirs.parameters() if p.requires_grad]
+    with torch.no_grad():
+        for parameter, own in zip(trained, base.parameters(POLICY), strict=True):
+            parameter.copy_(own)
     trainer = trl_trainer(
-        base.peft,
+        theirs,
         tiny_tokenizer(),
         str(tmp_path),
         samples=4,
@@ -50,8 +56,8 @@ def test_the_loss_is_trls(tmp_path, kl, by_length):
     cap = config.loss.importance_cap
     advantages = advantages_of(data, config)
     batch = trl_batch(data, data.groups[0], advantages, old, stored, reference, cap)
-    expected = trainer._compute_loss(base.peft, batch)
+    expected = trainer._compute_loss(theirs, batch)
     expected.backward()
     assert float(ours.detach()) == pytest.approx(float(expected.detach()), rel=1e-5, abs=1e-6)
-    for found, parameter in zip(gradients, base.parameters(POLICY), strict=True):
+    for found, parameter in zip(gradients, trained, strict=True):
         assert (found - parameter.grad).norm() / parameter.grad.norm() < 1e-4
