@@ -19,13 +19,15 @@ class PolicyLossConfig(Frozen):
     `clip_low` and `clip_high` bound the ratio (clip-higher, DAPO, arXiv:2503.14476, section 3.1);
     `importance_cap` bounds the correction from the engine that sampled to the one that trains
     (truncated importance sampling, as in IMPALA, arXiv:1802.01561); `kl` weighs the distance from
-    the reference.
+    the reference. With `unbiased_kl` that term is multiplied by the ratio, which makes its gradient
+    that of the divergence (DeepSeek-V3.2, arXiv:2512.02556); GRPO as first published does not.
     """
 
     clip_low: float = Field(0.2, ge=0)
     clip_high: float = Field(0.28, ge=0)
     importance_cap: float = Field(2.0, gt=0)
     kl: float = Field(0.0, ge=0)
+    unbiased_kl: bool = True
 
 
 def policy_terms(
@@ -38,7 +40,7 @@ def policy_terms(
 ) -> torch.Tensor:
     """(T) the loss of each token, to be weighed and summed.
 
-    −min(r·A, clip(r)·A) · min(π_old/μ, cap) + kl·k3, with r = π_new/π_old (PPO, arXiv:1707.06347,
+    −min(r·A, clip(r)·A) · min(π_old/μ, cap) + kl·r·k3, r = π_new/π_old (PPO, arXiv:1707.06347,
     eq. 7). `new`, `old`, `stored` and `reference` are log-probabilities (T): of the policy now
     (with gradient), of the policy that training began with, of the engine that sampled, and of
     the reference. The correction is a constant.
@@ -50,7 +52,8 @@ def policy_terms(
     correction = torch.exp(old - stored).clamp(max=config.importance_cap)
     terms = -torch.minimum(ratio * advantages, bounded * advantages) * correction
     if config.kl and reference is not None:
-        terms = terms + config.kl * k3(new, reference)
+        distance = k3(new, reference)
+        terms = terms + config.kl * (ratio * distance if config.unbiased_kl else distance)
     return terms
 
 

@@ -57,6 +57,23 @@ def test_kl_is_added_with_its_weight():
     assert float(terms) == pytest.approx(0.5 * (2 - math.log(2) - 1))
 
 
+def test_the_gradient_of_the_unbiased_term_is_that_of_the_divergence():
+    """On average over the policy's own samples; without the ratio it is another one."""
+    torch.manual_seed(0)
+    logits = torch.randn(6, requires_grad=True)
+    reference = torch.randn(6).log_softmax(-1)
+    policy = logits.log_softmax(-1)
+    divergence = (policy.exp() * (policy - reference)).sum()
+    (expected,) = torch.autograd.grad(divergence, logits, retain_graph=True)
+    shares = policy.exp().detach()
+    for unbiased in (True, False):
+        config = PolicyLossConfig(kl=1.0, unbiased_kl=unbiased)
+        old = policy.detach()
+        terms = policy_terms(policy, old, old, torch.zeros(6), reference, config)
+        (found,) = torch.autograd.grad((shares * terms).sum(), logits, retain_graph=True)
+        assert torch.allclose(found, expected, atol=1e-6) == unbiased
+
+
 def test_gae_is_the_sum_of_discounted_errors():
     values = torch.tensor([0.1, 0.5, 0.2, 0.7])
     gamma, lam, reward = 0.9, 0.8, 2.0

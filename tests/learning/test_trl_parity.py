@@ -13,10 +13,13 @@ from policies.learning.packed import pack
 from tests.learning.tiny import ADAPTERS, random_groups, tiny_model, tiny_tokenizer
 
 
-@pytest.mark.parametrize(("kl", "by_length"), [(0.0, False), (0.1, False), (0.1, True)])
-def test_the_loss_is_trls(tmp_path, kl, by_length):
+@pytest.mark.parametrize(
+    ("kl", "unbiased", "by_length"),
+    [(0.0, True, False), (0.1, True, False), (0.1, False, True)],
+)
+def test_the_loss_is_trls(tmp_path, kl, unbiased, by_length):
     data = lay_out(random_groups(tiny_model(), groups=1, samples=4))
-    config = GrpoConfig(loss=PolicyLossConfig(kl=kl), by_length=by_length)
+    config = GrpoConfig(loss=PolicyLossConfig(kl=kl, unbiased_kl=unbiased), by_length=by_length)
     base = SharedBase(tiny_model(), ADAPTERS)
     torch.manual_seed(1)
     with torch.no_grad():
@@ -49,6 +52,7 @@ def test_the_loss_is_trls(tmp_path, kl, by_length):
         use_cpu=True,
         bf16=False,
         beta=kl,
+        use_bias_correction_kl=unbiased,
         epsilon=config.loss.clip_low,
         epsilon_high=config.loss.clip_high,
         loss_type="grpo" if by_length else "dapo",
