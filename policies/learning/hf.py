@@ -116,7 +116,7 @@ def fit(trainer: Any, run: Run, metrics: Mapping[str, Any]) -> Path:
 
 def save(model: Any, folder: Path) -> None:
     """Write the trained adapter in PEFT's format."""
-    model.save_pretrained(str(folder))
+    model.save_pretrained(str(folder), selected_adapters=["default"])
     (folder / "README.md").unlink(missing_ok=True)
 
 
