@@ -11,16 +11,9 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agent", "tools", "policies")
 HEAVY = {
-    "torch",
-    "transformers",
-    "litellm",
-    "xllamacpp",
-    "docker",
-    "git",
-    "tree_sitter",
-    "httpx",
-    "mcp",
-}
+    "torch", "transformers", "peft", "trl", "accelerate", "datasets", "matplotlib", "numpy",
+    "litellm", "xllamacpp", "docker", "git", "tree_sitter", "httpx", "mcp",
+}  # fmt: skip
 
 
 def imports(path, *, top_level):
@@ -89,6 +82,14 @@ def test_interfaces_stand_on_top():
 
 def test_the_command_line_loads_nothing_heavy():
     probe = "import sys, agent.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_learning_is_light_until_it_is_called():
+    names = [f"policies.learning.{p.stem}" for p in (ROOT / "policies/learning").glob("*.py")]
+    load = f"for n in {names!r}: importlib.import_module(n)"
+    probe = f"import sys, importlib\n{load}\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert HEAVY & set(done.stdout.split()) == set()
 

@@ -10,6 +10,7 @@ from agent.cli.eval import evaluate
 from agent.cli.fix import fix
 from agent.cli.mcp import mcp
 from agent.cli.solve import solve
+from agent.cli.train import train
 
 app = typer.Typer(
     name="agent",
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.command("solve")(solve)
 app.command("fix")(fix)
 app.command("eval")(evaluate)
+app.command("train")(train)
 app.add_typer(tasks.app, name="tasks", help="Make tasks with known answers.")
 app.add_typer(models.app, name="models", help="List, fetch, add and serve models.")
 app.add_typer(experience.app, name="experience", help="Look into stored trajectories.")

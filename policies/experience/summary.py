@@ -78,6 +78,8 @@ def _status(final: str | None, pid: int | None, boot: str) -> str:
 def _short_ids(names: Iterable[str]) -> dict[str, str]:
     """The shortest beginning that sets each of the sorted `names` apart from the others."""
     ordered = list(names)
+    if not ordered:
+        return {}
     shared = [_shared(one, other) for one, other in pairwise(ordered)]
     return {
         name: name[: max(_MIN_SHORT_ID, before + 1, after + 1)]

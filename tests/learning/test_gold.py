@@ -1,0 +1,75 @@
+"""Known fixes as answers in the harness's form."""
+
+import pytest
+
+from agent.actions import Action, parse_text
+from agent.gold import gold_conversation, gold_edit
+from agent.status import UsageError
+from agent.thoughts import PLAN
+from policies.base import Message
+from policies.learning.sft import gold
+from tests.learning.tiny import tiny_tokenizer
+from tools.edit import EDIT_SYMBOL
+
+GOOD = b'''"""Shapes."""
+
+
+class Circle:
+    """Round."""
+
+    def area(self):
+        return 3.14 * self.r ** 2
+
+    def rim(self):
+        return 2 * 3.14 * self.r
+'''
+BUG = GOOD.replace(b"self.r ** 2", b"self.r * 2")
+
+
+def test_the_innermost_definition_is_rewritten():
+    edit = gold_edit({"a.py": BUG, "b.py": b""}, {"a.py": GOOD, "b.py": b""})
+    assert edit.symbol == "a.py::Circle.area"
+    assert edit.code == "    def area(self):\n        return 3.14 * self.r ** 2"
+    assert edit.cause == "'return 3.14 * self.r * 2' should be 'return 3.14 * self.r ** 2'"
+
+
+def test_answers_are_actions_of_the_harness():
+    edit = gold_edit({"a.py": BUG}, {"a.py": GOOD})
+    prompt = [Message(role="system", content="s"), Message(role="user", content="plan")]
+    row = gold_conversation(prompt, edit)
+    assert [m["role"] for m in row] == ["system", "user", "assistant", "user", "assistant"]
+    plan = parse_text(row[2]["content"], [PLAN])
+    assert plan == Action("plan", {"cause": edit.cause, "symbol": edit.symbol})
+    assert "Write the complete corrected definition of a.py::Circle.area" in row[3]["content"]
+    action = parse_text(row[4]["content"], [EDIT_SYMBOL])
+    assert action.arguments == {"symbol": edit.symbol, "code": edit.code + "\n"}
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [
+        ({"a.py": GOOD, "b.py": b"x = 1\n"}, "2 files"),
+        ({"a.py": BUG.replace(b'"""Shapes."""', b'"""Forms."""'), "b.py": b""}, "one definition"),
+        ({"a.py": BUG, "b.py": b""}, "0 files"),
+    ],
+)
+def test_other_fixes_are_refused(after, reason):
+    with pytest.raises(UsageError, match=reason):
+        gold_edit({"a.py": BUG, "b.py": b""}, after)
+
+
+def test_gold_rows_train_what_the_assistant_says():
+    tokenizer = tiny_tokenizer()
+    row = [
+        {"role": "user", "content": "1 2"},
+        {"role": "assistant", "content": "3"},
+        {"role": "user", "content": "4"},
+        {"role": "assistant", "content": "5 6"},
+    ]
+    (tokens,) = gold([row], tokenizer)
+    assert (
+        tokenizer.decode(tokens.ids)
+        == "user 1 2 <end> assistant 3 <end> user 4 <end> assistant 5 6 <end>"
+    )
+    trained = [i for i, mask in zip(tokens.ids, tokens.mask, strict=True) if mask]
+    assert tokenizer.decode(trained) == "3 <end> 5 6 <end>"
