@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 
 from policies.base import Frozen, PolicyError
 from policies.hub.files import digest, locked, sync_directory, write_json
+from policies.hub.store import Listed
 from policies.paths import data_root
 
 BASE = "base"
@@ -109,17 +110,17 @@ def save_adapter(
     next of v1, v2, …. The version appears whole or not at all, also when the process is
     killed. Raises PolicyError when the source is no adapter or the version is taken.
     """
+    if not _REFERENCE.fullmatch(f"{lineage.name}@{version or 'v1'}") or version == BASE:
+        raise PolicyError(
+            f"{lineage.name}@{version or 'v1'} cannot name an adapter: use letters, digits, dots, "
+            f"dashes and underscores, and not {BASE!r} as a version."
+        )
     folder = _folder(lineage.name)
     with locked(folder / ".lock"):
         for leftover in folder.glob(f"{_STAGING}*"):
             shutil.rmtree(leftover, ignore_errors=True)
         if version is None:
             version = f"v{1 + _highest(lineage.name)}"
-        if not _REFERENCE.fullmatch(f"{lineage.name}@{version}") or version == BASE:
-            raise PolicyError(
-                f"{version!r} cannot name a version: use letters, digits, dots and dashes, and "
-                f"not {BASE!r}."
-            )
         target = folder / version
         if target.exists():
             raise PolicyError(
@@ -167,12 +168,8 @@ def load_adapter_path(name_version: str, base_sha256: str | None = None) -> Path
                 f"again under another version, and remove this one: agent models remove "
                 f"{name_version}."
             )
-    if base_sha256 is not None and lineage.base_sha256 != base_sha256:
-        raise PolicyError(
-            f"adapter {name_version} was made for other base weights: for SHA-256 "
-            f"{lineage.base_sha256[:12]}…, and {name} is now {base_sha256[:12]}…. Bring those "
-            f"weights back (`agent models pull {name} --force`), or train anew."
-        )
+    if base_sha256 is not None:
+        check_base(lineage, base_sha256)
     return path
 
 
@@ -192,6 +189,16 @@ def read_lineage(path: Path) -> Lineage:
     return lineage
 
 
+def check_base(lineage: Lineage, base_sha256: str) -> None:
+    """Raise PolicyError unless the adapter was made for the weights with this digest."""
+    if lineage.base_sha256 != base_sha256:
+        raise PolicyError(
+            f"adapter {lineage.reference} was made for other base weights: for SHA-256 "
+            f"{lineage.base_sha256[:12]}…, and {lineage.name} is now {base_sha256[:12]}…. Bring "
+            f"those weights back (`agent models pull {lineage.name} --force`), or train anew."
+        )
+
+
 def list_adapters(name: str | None = None) -> list[Lineage]:
     """The adapters of base model `name`, or all; damaged lineages are left out."""
     found = []
@@ -203,6 +210,27 @@ def list_adapters(name: str | None = None) -> list[Lineage]:
         except PolicyError:
             continue
     return sorted(found, key=lambda entry: (entry.name, entry.created, _number(entry.version)))
+
+
+def listed() -> list[Listed]:
+    """All adapters as lines of the list of models. Digests are not checked here."""
+    lines = []
+    for lineage in list_adapters():
+        folder = _folder(lineage.name) / lineage.version
+        weights = folder / WEIGHTS
+        origin = f", from {lineage.parent}" if lineage.parent else ""
+        lines.append(
+            Listed(
+                name=lineage.reference,
+                title=f"adapter, {lineage.method or 'trained'} {lineage.created}{origin}",
+                kind="adapter",
+                bytes=weights.stat().st_size if weights.is_file() else None,
+                present=weights.is_file(),
+                path=str(folder),
+                promoted=current(lineage.name) == lineage.version,
+            )
+        )
+    return lines
 
 
 def current(name: str) -> str:
@@ -229,11 +257,9 @@ def promote(name_version: str) -> None:
 
     Raises PolicyError when there is no such version or it is damaged.
     """
-    reference = split_reference(name_version)
-    if reference is None or reference[1] != BASE:
+    name, version = split_reference(name_version) or ("", "")
+    if version != BASE:
         load_adapter_path(name_version)
-    assert reference is not None
-    name, version = reference
     with locked(_folder(name) / ".lock"):
         known = history(name)
         if _stack(known)[-1] != version:
