@@ -109,14 +109,14 @@ def decode(
         if not going:
             return active[0]
         fed = torch.tensor([[row.ids[-1]] for row in active], device=logits.device)
-        logits = model(input_ids=fed, past_key_values=cache, use_cache=True).logits[:, -1]
+        logits = model(input_ids=fed, cache=cache, use_cache=True).logits[:, -1]
 
 
 def _take(row: Row, token: int, logprob: float, limits: Limits) -> None:
     row.ids.append(token)
     row.logprobs.append(logprob)
     if row.matcher is not None:
-        row.matcher.accept_token(token)
+        row.matcher.consume_token(token)
     if token in limits.ends:
         row.finished = "end"
     elif limits.stops(row.ids):

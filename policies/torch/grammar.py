@@ -2,49 +2,75 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 from policies.base import PolicyError
 from policies.torch.load import INSTALL
 
+_START = re.compile(r"^start:", re.MULTILINE)
+_RULE = re.compile(r"^[a-z][\w-]*:", re.MULTILINE)
+
 
 class Grammars:
     """Compiles grammars for one tokenizer; the latest ones are kept.
 
-    xgrammar reads GBNF as llama.cpp does. Control tokens never match, not even where any
-    character does; when the grammar is complete only the tokens in `ends` may follow.
+    llguidance takes them in its own notation, in which rules are read token by token as
+    lexers do and only terminals match as GBNF does. So a grammar becomes one terminal, which
+    must not be recursive; that of every action and infill is not. Control tokens never
+    match, not even where any character does. A grammar that is complete admits the tokens
+    in `ends`.
     """
 
     def __init__(self, tokenizer: Any, width: int, ends: tuple[int, ...]) -> None:
         """`width` is the number of logits, which may exceed the tokens of the tokenizer."""
         try:
-            import xgrammar
+            from llguidance import LLMatcher, hf
         except ImportError as error:
             raise PolicyError(
-                f"decoding in torch under a grammar needs xgrammar: {INSTALL}."
+                f"decoding in torch under a grammar needs llguidance: {INSTALL}."
             ) from error
-        self._xgrammar = xgrammar
+        self._new = LLMatcher
         self._width = width
-        info = xgrammar.TokenizerInfo.from_huggingface(
-            tokenizer, vocab_size=width, stop_token_ids=list(ends)
-        )
-        self._compiler = xgrammar.GrammarCompiler(info, cache_enabled=False)
+        self._tokens = hf.from_tokenizer(tokenizer, n_vocab=width, eos_token=list(ends))
         self._compiled = lru_cache(256)(self._compile)
 
     def matcher(self, grammar: str) -> Any:
         """A fresh matcher of `grammar`, for one completion. Raises PolicyError."""
-        return self._xgrammar.GrammarMatcher(self._compiled(grammar))
+        return self._compiled(grammar).deep_copy()
 
     def mask(self, scores: Any, matchers: list[Any]) -> None:
         """Set to -inf in `scores` (rows × width, float32) what each row's matcher refuses."""
-        bits = self._xgrammar.allocate_token_bitmask(len(matchers), self._width)
-        for row, matcher in enumerate(matchers):
-            matcher.fill_next_token_bitmask(bits, row)
-        self._xgrammar.apply_token_bitmask_inplace(scores, bits.to(scores.device))
+        import numpy
+        import torch
+
+        bits = numpy.frombuffer(b"".join(m.compute_bitmask() for m in matchers), numpy.uint8)
+        allowed = numpy.unpackbits(bits.reshape(len(matchers), -1), axis=1, bitorder="little")
+        refused = torch.from_numpy(allowed[:, : self._width] == 0)
+        scores.masked_fill_(refused.to(scores.device), -torch.inf)
 
     def _compile(self, grammar: str) -> Any:
-        try:
-            return self._compiler.compile_grammar(grammar)
-        except RuntimeError as error:
-            raise PolicyError(f"the grammar cannot be read: {error}") from error
+        matcher = self._new(self._tokens, as_terminal(grammar))
+        if matcher.is_error():
+            raise PolicyError(f"the grammar cannot be used: {matcher.get_error()}")
+        return matcher
+
+
+def as_terminal(grammar: str) -> str:
+    """GBNF in llguidance's notation, as one terminal. Raises PolicyError."""
+    from llguidance.gbnf_to_lark import gbnf_to_lark
+
+    try:
+        converted = gbnf_to_lark(grammar)
+    except Exception as error:  # it raises that very class
+        raise PolicyError(f"the grammar cannot be read: {error}") from error
+    rules = _RULE.findall(converted)
+    if rules != ["start:"]:
+        recursive = ", ".join(rule.rstrip(":") for rule in rules if rule != "start:")
+        raise PolicyError(
+            "the grammar cannot be used in torch: "
+            + (f"{recursive} refer to themselves" if recursive else "it has no rule 'root'")
+            + ". Write it without recursion, or use llama.cpp."
+        )
+    return _START.sub("start: WHOLE\nWHOLE:", converted)

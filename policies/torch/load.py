@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import secrets
 import shutil
@@ -131,26 +132,22 @@ def _locate(model: str, on_download: OnBytes | None) -> ModelFile:
 def _dequantised(transformers: Any, file: ModelFile, dtype: str) -> Path:
     """The folder with the weights of a GGUF file in `dtype`, made if it is not there.
 
-    It appears whole or not at all; another process that makes it is waited for.
+    It appears whole or not at all; another process that makes it is waited for. A float32
+    one, from which transformers rounds while it loads, does for every precision.
     """
     root = models_root() / "dequantised"
     kept = root / f"{file.sha256[:16]}-{dtype}"
+    exact = root / f"{file.sha256[:16]}-float32"
     with locked(root / f".{kept.name}.lock"):
-        if kept.is_dir():
-            return kept
+        if kept.is_dir() or exact.is_dir():
+            return kept if kept.is_dir() else exact
         for leftover in root.glob(f".{kept.name}.*.tmp"):
             shutil.rmtree(leftover, ignore_errors=True)
         staging = root / f".{kept.name}.{secrets.token_hex(4)}.tmp"
         staging.mkdir()
         try:
-            with quietly(transformers):
-                source = {"gguf_file": file.path.name, "local_files_only": True}
-                model = transformers.AutoModelForCausalLM.from_pretrained(
-                    file.path.parent, dtype=dtype, **source
-                )
-                model.save_pretrained(staging)
-                tokenizer = transformers.AutoTokenizer.from_pretrained(file.path.parent, **source)
-                tokenizer.save_pretrained(staging)
+            with quietly(transformers), contextlib.redirect_stderr(io.StringIO()):
+                _write_dense(transformers, file.path, dtype, staging)
             _sync(staging)
             staging.rename(kept)
             sync_directory(root)
@@ -165,6 +162,47 @@ def _dequantised(transformers: Any, file: ModelFile, dtype: str) -> Path:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return kept
+
+
+def _write_dense(transformers: Any, path: Path, dtype: str, folder: Path) -> None:
+    """Write model and tokenizer of the GGUF file at `path` into `folder`, as the hub has them."""
+    source = {"gguf_file": path.name, "local_files_only": True}
+    dense = getattr(transformers, "GgufConfig", None)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        path.parent,
+        dtype=dtype,
+        **source,
+        **({"quantization_config": dense(dequantize=True)} if dense else {}),
+    )
+    if not all(parameter.is_floating_point() for parameter in model.parameters()):
+        raise ValueError("its weights stayed quantised")
+    # transformers refuses to save what was ever quantised, though it no longer is.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, **source)
+    _declare_control_tokens(tokenizer, path)
+    tokenizer.save_pretrained(folder)
+
+
+def _declare_control_tokens(tokenizer: Any, path: Path) -> None:
+    """Make tokens control tokens and literal ones that the file says are, as llama.cpp does."""
+    import gguf
+    from tokenizers import AddedToken
+
+    reader = gguf.GGUFReader(path)
+    names, kinds = (reader.get_field(f"tokenizer.ggml.{key}") for key in ("tokens", "token_type"))
+    if names is None or kinds is None:
+        return
+    found: dict[int, list[AddedToken]] = {}
+    for place, kind in enumerate(kinds.contents()):
+        if kind in (gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED):
+            special = kind == gguf.TokenType.CONTROL
+            token = AddedToken(names.contents(place), special=special, normalized=False)
+            found.setdefault(kind, []).append(token)
+    for kind, tokens in found.items():
+        tokenizer.add_tokens(tokens, special_tokens=kind == gguf.TokenType.CONTROL)
 
 
 def _digest_folder(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,12 +22,14 @@ def attach(model: Any, folder: Path, name: str) -> Any:
     except ImportError as error:
         raise PolicyError(f"adapters in torch need PEFT: {INSTALL}.") from error
     try:
-        if isinstance(model, PeftModel):
-            model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
-            return model
-        return PeftModel.from_pretrained(
-            model, str(folder), adapter_name=name, is_trainable=False
-        ).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PEFT's calls of what transformers deprecates
+            if isinstance(model, PeftModel):
+                model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+                return model
+            return PeftModel.from_pretrained(
+                model, str(folder), adapter_name=name, is_trainable=False
+            ).eval()
     except Exception as error:
         raise PolicyError(
             f"the adapter in {folder} does not fit the model: {_short(error)}. It is damaged or "
@@ -36,21 +39,28 @@ def attach(model: Any, folder: Path, name: str) -> Any:
 
 @contextmanager
 def active(model: Any, name: str | None) -> Iterator[None]:
-    """`model` with adapter `name` alone, or with none; what was active before is so again."""
+    """`model` with adapter `name` alone, or with none; afterwards it is as it was.
+
+    That includes which weights are trained: PEFT unfreezes what it switches on.
+    """
     if not hasattr(model, "disable_adapter"):
         yield
-    elif name is None:
-        with model.disable_adapter():
-            yield
-    else:
-        before = model.active_adapter
-        if before != name:
-            model.set_adapter(name)
-        try:
-            yield
-        finally:
+        return
+    before = model.active_adapter
+    trained = [(weight, weight.requires_grad) for weight in model.parameters()]
+    try:
+        if name is None:
+            with model.disable_adapter():
+                yield
+        else:
             if before != name:
-                model.set_adapter(before)
+                model.set_adapter(name)
+            yield
+    finally:
+        if model.active_adapter != before:
+            model.set_adapter(before)
+        for weight, wanted in trained:
+            weight.requires_grad_(wanted)
 
 
 def _short(error: Exception) -> str:

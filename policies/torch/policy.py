@@ -256,7 +256,7 @@ class TorchPolicy:
         if kept is not None and kept[0] == version and _can_be_cut(kept[2]):
             shared = _shared(kept[1], ids)
             if shared:
-                kept[2].crop(shared)
+                kept[2].crop(shared - len(kept[1]))
                 return kept[2], shared
         return DynamicCache(config=self._model.config), 0
 
@@ -269,9 +269,7 @@ class TorchPolicy:
         logits = None
         for at in range(start, len(ids), _CHUNK):
             fed = torch.tensor([ids[at : at + _CHUNK]], device=self._model.device)
-            output = self._model(
-                input_ids=fed, past_key_values=cache, use_cache=True, logits_to_keep=1
-            )
+            output = self._model(input_ids=fed, cache=cache, use_cache=True, logits_to_keep=1)
             logits = output.logits[:, -1]
             on_step()
         return logits
