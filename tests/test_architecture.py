@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agent", "tools", "policies")
-HEAVY = {"torch", "transformers", "litellm", "xllamacpp", "docker", "git", "tree_sitter", "httpx"}
+HEAVY = {
+    "torch", "transformers", "peft", "trl", "accelerate", "datasets", "matplotlib", "numpy",
+    "litellm", "xllamacpp", "docker", "git", "tree_sitter", "httpx",
+}  # fmt: skip
 
 
 def imports(path, *, top_level):
@@ -31,6 +34,14 @@ def test_the_lower_floor_imports_nothing_above_or_beside_it(package, forbidden):
     for path in (ROOT / package).rglob("*.py"):
         wrong = [m for m in imports(path, top_level=False) if m.split(".")[0] in forbidden]
         assert wrong == [], path
+
+
+def test_weights_and_engines_know_nothing_of_torch():
+    above = {"choose.py", "torch", "learning"}
+    for path in (ROOT / "policies").rglob("*.py"):
+        if path.relative_to(ROOT / "policies").parts[0] not in above:
+            wrong = [m for m in imports(path, top_level=False) if m.startswith("policies.torch")]
+            assert wrong == [], path
 
 
 def test_modules_do_not_import_in_circles():
@@ -58,6 +69,13 @@ def test_modules_do_not_import_in_circles():
 
 def test_the_command_line_loads_nothing_heavy():
     probe = "import sys, agent.cli; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_models_and_adapters_are_listed_without_anything_heavy():
+    names = ["choose", "hub.adapters", "hub.lora", "torch.load", "torch.policy", "torch.score"]
+    probe = f"import sys, {', '.join(f'policies.{name}' for name in names)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert HEAVY & set(done.stdout.split()) == set()
 

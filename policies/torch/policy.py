@@ -211,6 +211,11 @@ class TorchPolicy:
         try:
             with torch.inference_mode(), active(self._model, self._adapter):
                 yield
+        except torch.OutOfMemoryError as error:
+            raise PolicyError(
+                f"the device has no memory left for {self._parallel} samples of up to "
+                f"{self._context} tokens: draw fewer at a time, or ask for a smaller context."
+            ) from error
         finally:
             self._model.train(training)
 
@@ -218,7 +223,7 @@ class TorchPolicy:
         if not grammar:
             return None
         if self._grammars is None:
-            width = self._model.get_output_embeddings().weight.shape[0]
+            width = self._model.config.get_text_config().vocab_size
             self._grammars = Grammars(self._tokenizer, width, self._ends)
         return self._grammars.matcher(grammar)
 
