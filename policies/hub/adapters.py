@@ -271,7 +271,7 @@ def rollback(name: str) -> str:
 
     Raises PolicyError when nothing is promoted.
     """
-    if not _folder(name).is_dir():
+    if not split_reference(f"{name}@{BASE}") or not _folder(name).is_dir():
         raise PolicyError(f"nothing was promoted for {name!r}: see `agent models list`.")
     with locked(_folder(name) / ".lock"):
         known = history(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import json
 import os
 import secrets
 import shutil
@@ -166,6 +167,8 @@ def _dequantised(transformers: Any, file: ModelFile, dtype: str) -> Path:
 
 def _write_dense(transformers: Any, path: Path, dtype: str, folder: Path) -> None:
     """Write model and tokenizer of the GGUF file at `path` into `folder`, as the hub has them."""
+    from tokenizers import AddedToken
+
     source = {"gguf_file": path.name, "local_files_only": True}
     dense = getattr(transformers, "GgufConfig", None)
     model = transformers.AutoModelForCausalLM.from_pretrained(
@@ -182,27 +185,35 @@ def _write_dense(transformers: Any, path: Path, dtype: str, folder: Path) -> Non
         del model.config.quantization_config
     model.save_pretrained(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, **source)
-    _declare_control_tokens(tokenizer, path)
+    kinds = _kinds_of_tokens(path)
+    for kind, special in (("CONTROL", True), ("USER_DEFINED", False)):
+        tokenizer.add_tokens(
+            [AddedToken(name, special=special, normalized=False) for name in kinds[kind]],
+            special_tokens=special,
+        )
     tokenizer.save_pretrained(folder)
+    _forget_tokens(folder / "tokenizer.json", kinds["UNUSED"])
 
 
-def _declare_control_tokens(tokenizer: Any, path: Path) -> None:
-    """Make tokens control tokens and literal ones that the file says are, as llama.cpp does."""
+def _kinds_of_tokens(path: Path) -> dict[str, list[str]]:
+    """The tokens of a GGUF file that are no ordinary ones, by GGUF's names of their types."""
     import gguf
-    from tokenizers import AddedToken
 
     reader = gguf.GGUFReader(path)
-    names, kinds = (reader.get_field(f"tokenizer.ggml.{key}") for key in ("tokens", "token_type"))
-    if names is None or kinds is None:
-        return
-    found: dict[int, list[AddedToken]] = {}
-    for place, kind in enumerate(kinds.contents()):
-        if kind in (gguf.TokenType.CONTROL, gguf.TokenType.USER_DEFINED):
-            special = kind == gguf.TokenType.CONTROL
-            token = AddedToken(names.contents(place), special=special, normalized=False)
-            found.setdefault(kind, []).append(token)
-    for kind, tokens in found.items():
-        tokenizer.add_tokens(tokens, special_tokens=kind == gguf.TokenType.CONTROL)
+    fields = [reader.get_field(f"tokenizer.ggml.{key}") for key in ("tokens", "token_type")]
+    names, types = (field.contents() if field else [] for field in fields)
+    kinds: dict[str, list[str]] = {"CONTROL": [], "USER_DEFINED": [], "UNUSED": []}
+    for name, value in zip(names, types, strict=True):
+        kinds.get(gguf.TokenType(value).name, []).append(name)
+    return kinds
+
+
+def _forget_tokens(file: Path, unused: list[str]) -> None:
+    """Take `unused` out of a tokenizer's vocabulary: like llama.cpp, it gives them no text."""
+    stored = json.loads(file.read_text(encoding="utf-8"))
+    for name in unused:
+        stored["model"]["vocab"].pop(name, None)
+    file.write_text(json.dumps(stored, ensure_ascii=False), encoding="utf-8")
 
 
 def _digest_folder(folder: Path) -> str:

@@ -153,6 +153,9 @@ def test_promotions_and_rollbacks(trained):
     assert current("tiny") == "base"
     with pytest.raises(PolicyError, match="there is no promotion to undo"):
         rollback("tiny")
+    for name in ("nobody", "..", "tiny@v1"):
+        with pytest.raises(PolicyError, match="nothing was promoted"):
+            rollback(name)
     promote("tiny@v1")
     promote("tiny@v3")
     promote("tiny@v3")

@@ -32,7 +32,7 @@ GRAMMARS = {
     **{name: grammar(*arguments) for name, arguments in TOOLS.items()},
     **{f"hole {place}": _grammar(hole) for place, hole in enumerate(HOLES)},
     "any text": "root ::= [a-z ]*",
-    "unicode": 'root ::= "🦜🪿 ሀ" [^\\x00-\\x7F]{1,3} ("ok" | "\\t\\"\\\\")',
+    "unicode": 'root ::= "🦜🪿 ሀ" [\\u00e9🪿]{1,3} ("ok" | "\\t\\"\\\\")',
 }
 
 
@@ -54,14 +54,11 @@ def grammars(ours, tiny_base):
 
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_what_llamacpp_writes_is_admitted_token_by_token(llama, ours, grammars, name):
-    sampling = Sampling(temperature=1.2, max_tokens=300, seed=1)
+    sampling = Sampling(temperature=1.0, max_tokens=120, seed=1)
     drawn = llama.sample(ASK, 4, sampling, Constraint(grammar=GRAMMARS[name]))
-    controls = set(range(ours._ends[0], ours._ends[-1]))
     for answer in drawn:
         matcher = grammars.matcher(GRAMMARS[name])
         ids = [token for token in answer.completion_ids if token not in ours._ends]
-        if controls & set(ids):
-            continue  # llama.cpp lets control tokens stand for their names: see docs/models.md
         assert matcher.validate_tokens(ids) == len(ids)
         assert matcher.consume_tokens(ids)
         assert matcher.is_accepting() or answer.finish_reason == "length"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -73,15 +74,18 @@ def write_model(path: Path, seed: int = 0, hidden: int = 64) -> Path:
     writer.add_add_bos_token(False)
     writer.add_chat_template(TEMPLATE)
 
-    def matrix(name: str, outputs: int, inputs: int, scale: float) -> None:
+    def matrix(name: str, outputs: int, inputs: int, scale: float, first: Any = None) -> None:
         values = draw.normal(0, scale, (outputs, inputs)).astype(np.float32)
+        if first is not None:
+            values[:, 0] = first
         writer.add_tensor(name, values)
 
     def vector(name: str, size: int, mean: float) -> None:
         writer.add_tensor(name, draw.normal(mean, 0.1, size).astype(np.float32))
 
     kept = hidden // 2
-    matrix("token_embd.weight", len(tokens), hidden, 0.5)
+    # The first dimension is the same for all tokens, and keeps the model from those that are no text.
+    matrix("token_embd.weight", len(tokens), hidden, 0.5, 3.0)
     for layer in range(shape.num_hidden_layers):
         block = f"blk.{layer}."
         vector(f"{block}attn_norm.weight", hidden, 1)
@@ -94,7 +98,10 @@ def write_model(path: Path, seed: int = 0, hidden: int = 64) -> Path:
         matrix(f"{block}ffn_up.weight", 2 * hidden, hidden, 0.2)
         matrix(f"{block}ffn_down.weight", hidden, 2 * hidden, 0.1)
     vector("output_norm.weight", hidden, 1)
-    matrix("output.weight", len(tokens), hidden, 0.3)
+    text = [len(token) > 1 or " " <= token <= "~" or token in "ĊĠ" for token in tokens]
+    first = [0.0 if ok and token[0] != "[" and token not in CONTROL[:2] else -4.0
+             for token, ok in zip(tokens, text, strict=True)]  # fmt: skip
+    matrix("output.weight", len(tokens), hidden, 0.3, first)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
