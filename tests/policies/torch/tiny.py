@@ -84,7 +84,7 @@ def write_model(path: Path, seed: int = 0, hidden: int = 64) -> Path:
         writer.add_tensor(name, draw.normal(mean, 0.1, size).astype(np.float32))
 
     kept = hidden // 2
-    # The first dimension is the same for all tokens, and keeps the model from those that are no text.
+    # The first dimension, the same for all tokens, keeps the model from what is no text.
     matrix("token_embd.weight", len(tokens), hidden, 0.5, 3.0)
     for layer in range(shape.num_hidden_layers):
         block = f"blk.{layer}."
