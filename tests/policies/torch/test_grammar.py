@@ -54,8 +54,8 @@ def grammars(ours, tiny_base):
 
 @pytest.mark.parametrize("name", GRAMMARS)
 def test_what_llamacpp_writes_is_admitted_token_by_token(llama, ours, grammars, name):
-    sampling = Sampling(temperature=1.0, max_tokens=120, seed=1)
-    drawn = llama.sample(ASK, 4, sampling, Constraint(grammar=GRAMMARS[name]))
+    sampling = Sampling(temperature=1.0, max_tokens=100, seed=1)
+    drawn = llama.sample(ASK, 3, sampling, Constraint(grammar=GRAMMARS[name]))
     for answer in drawn:
         matcher = grammars.matcher(GRAMMARS[name])
         ids = [token for token in answer.completion_ids if token not in ours._ends]
@@ -66,8 +66,8 @@ def test_what_llamacpp_writes_is_admitted_token_by_token(llama, ours, grammars, 
 
 @pytest.mark.parametrize("name", TOOLS)
 def test_what_torch_writes_is_an_action(ours, name):
-    sampling = Sampling(temperature=1.2, max_tokens=300, seed=1)
-    drawn = ours.sample(ASK, 6, sampling, Constraint(grammar=GRAMMARS[name]))
+    sampling = Sampling(temperature=1.2, max_tokens=300 if name == "plan" else 80, seed=1)
+    drawn = ours.sample(ASK, 3, sampling, Constraint(grammar=GRAMMARS[name]))
     finished = [answer for answer in drawn if answer.finish_reason == "stop"]
     tools, choices = TOOLS[name]
     for answer in finished:
@@ -81,8 +81,8 @@ def test_what_torch_writes_is_an_action(ours, name):
 @pytest.mark.parametrize("place", range(len(HOLES)))
 def test_what_torch_writes_fills_the_hole(ours, place):
     hole = HOLES[place]
-    sampling = Sampling(temperature=1.2, max_tokens=300, seed=1)
-    drawn = ours.sample(ASK, 4, sampling, Constraint(grammar=GRAMMARS[f"hole {place}"]))
+    sampling = Sampling(temperature=1.2, max_tokens=220, seed=1)
+    drawn = ours.sample(ASK, 2, sampling, Constraint(grammar=GRAMMARS[f"hole {place}"]))
     shape = re.compile(
         rf"```python\n{re.escape(hole.start)}[^ \n`][^\n`]{{0,160}}{re.escape(hole.end)}\n```"
     )
