@@ -37,6 +37,7 @@ def engines(tiny_base, tiny_file, adapter):
         torch_policy = TorchPolicy(tiny_base, context_tokens=512)
         torch_policy.load_adapter(folder, "v1")
         yield llama, torch_policy
+        torch_policy.model.unload()
 
 
 @pytest.mark.parametrize("scale", [0.0, 1.0], ids=["base", "adapter"])

@@ -16,6 +16,7 @@ ASK = [
     Message(role="system", content="You write Python."),
     Message(role="user", content="Add two numbers, then the rain."),
 ]
+RANKS = {"a": 4, "b": 2}
 FORCED = Constraint(grammar='root ::= "def add(a, b):"')
 
 
@@ -164,11 +165,13 @@ def test_another_generation_is_waited_for(policy):
 
 
 def test_adapters_are_switched(tiny_base, tmp_path):
-    folder = random_adapter(tiny_base, tmp_path / "a")
+    folders = {
+        name: random_adapter(tiny_base, tmp_path / name, rank=r) for name, r in RANKS.items()
+    }
     with TorchPolicy(tiny_base, context_tokens=256) as policy:
         bare = policy.sample(ASK, 1, Sampling(max_tokens=8))[0]
-        policy.load_adapter(folder, "a")
-        policy.load_adapter(random_adapter(tiny_base, tmp_path / "b", rank=2), "b")
+        for name, folder in folders.items():
+            policy.load_adapter(folder, name)
         drawn = {}
         for name in ("a", None, "b", "a", None):
             policy.use(name)
