@@ -78,14 +78,16 @@ def write_model(path: Path, seed: int = 0, hidden: int = 64) -> Path:
         values = draw.normal(0, scale, (outputs, inputs)).astype(np.float32)
         if first is not None:
             values[:, 0] = first
+        if name.endswith(("attn_output.weight", "ffn_down.weight")):
+            values[0] = 0
         writer.add_tensor(name, values)
 
     def vector(name: str, size: int, mean: float) -> None:
         writer.add_tensor(name, draw.normal(mean, 0.1, size).astype(np.float32))
 
     kept = hidden // 2
-    # The first dimension, the same for all tokens, keeps the model from what is no text.
-    matrix("token_embd.weight", len(tokens), hidden, 0.5, 3.0)
+    # The first dimension, always the same, keeps the model from what is no text.
+    matrix("token_embd.weight", len(tokens), hidden, 0.5, 4.0)
     for layer in range(shape.num_hidden_layers):
         block = f"blk.{layer}."
         vector(f"{block}attn_norm.weight", hidden, 1)
@@ -99,7 +101,7 @@ def write_model(path: Path, seed: int = 0, hidden: int = 64) -> Path:
         matrix(f"{block}ffn_down.weight", hidden, 2 * hidden, 0.1)
     vector("output_norm.weight", hidden, 1)
     text = [len(token) > 1 or " " <= token <= "~" or token in "ĊĠ" for token in tokens]
-    first = [0.0 if ok and token[0] != "[" and token not in CONTROL[:2] else -4.0
+    first = [0.0 if ok and token[0] != "[" and token not in CONTROL[:2] else -10.0
              for token, ok in zip(tokens, text, strict=True)]  # fmt: skip
     matrix("output.weight", len(tokens), hidden, 0.3, first)
     writer.write_header_to_file()
