@@ -29,6 +29,8 @@ BASE = "base"
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 LINEAGE = "lineage.json"
+CONVERTED = "adapter.gguf"
+"""What llama.cpp loads, made of the others when it is first needed."""
 
 _REFERENCE = re.compile(r"([A-Za-z0-9][\w.-]{0,99})@([A-Za-z0-9][\w.-]{0,63})")
 _NUMBERED = re.compile(r"v(\d+)")
@@ -314,7 +316,8 @@ def _stage(source: Path | SavesAdapters, staging: Path, adapter: str) -> None:
     staging.mkdir(parents=True)
     if isinstance(source, Path):
         for file in source.iterdir() if source.is_dir() else ():
-            if file.is_file() and file.suffix in (".json", ".safetensors") and file.name != LINEAGE:
+            ours = file.name == LINEAGE or file.name.startswith((".", CONVERTED))
+            if file.is_file() and file.suffix in (".json", ".safetensors") and not ours:
                 shutil.copyfile(file, staging / file.name)
     else:
         source.save_pretrained(str(staging), selected_adapters=[adapter])

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from policies.base import PolicyError
-from policies.hub.adapters import CONFIG, WEIGHTS, Lineage
+from policies.hub.adapters import CONFIG, CONVERTED, WEIGHTS, Lineage
 from policies.hub.files import digest, locked, sync_directory, write_json
 from policies.hub.store import ModelFile
 
 ARCHITECTURES = ("qwen2", "qwen3")
 """Whose attention weights stand in GGUF files as they do in torch: nothing to permute."""
 
-_GGUF = "adapter.gguf"
 _PREFIX = "base_model.model."
 _ROLES = {".lora_A.weight": "lora_a", ".lora_B.weight": "lora_b"}
 _MUST_BE_OFF = ("use_dora", "lora_bias", "fan_in_fan_out", "modules_to_save", "alpha_pattern",
@@ -28,14 +27,14 @@ def gguf_adapter(folder: Path, lineage: Lineage, base: ModelFile) -> Path:
     Every tensor is checked against the base's. Raises PolicyError when the adapter has what
     llama.cpp does not know, fits another model, or the package `gguf` is missing.
     """
-    target, note = folder / _GGUF, folder / f"{_GGUF}.json"
+    target, note = folder / CONVERTED, folder / f"{CONVERTED}.json"
     made_of = {"adapter": lineage.sha256, "base": base.sha256}
-    with locked(folder / f".{_GGUF}.lock"):
+    with locked(folder / f".{CONVERTED}.lock"):
         known = _noted(note)
         intact = target.is_file() and digest(target) == known.get("sha256")
         if intact and known.get("made_of") == made_of:
             return target
-        temporary = target.with_name(f".{_GGUF}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{CONVERTED}.{os.getpid()}.tmp")
         try:
             _convert(folder, lineage.reference, base.path, temporary)
             found = digest(temporary)
@@ -64,12 +63,15 @@ def _convert(folder: Path, reference: str, base: Path, target: Path) -> None:
             f"adapter {reference} must be converted for llama.cpp once, and {error.name} is "
             "missing: pip install 'apprentice-agent[train]'."
         ) from error
-    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    alpha = _alpha(config, reference)
     try:
+        config = dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
         weights = load_file(folder / WEIGHTS)
-    except Exception as error:
-        raise PolicyError(f"adapter {reference}: {WEIGHTS} cannot be read: {error}.") from error
+    except Exception as error:  # safetensors has an error class of its own
+        raise PolicyError(
+            f"adapter {reference} cannot be read ({error}): it was damaged before it was saved. "
+            f"Train or add it again, and agent models remove {reference}."
+        ) from error
+    alpha = _alpha(config, reference)
     architecture, shapes = _describe(gguf, base)
     if architecture not in ARCHITECTURES:
         raise PolicyError(
@@ -110,7 +112,7 @@ def _alpha(config: dict[str, Any], reference: str) -> float:
             f"is {config.get('peft_type')} with {', '.join(wrong) or 'nothing else'}. Use it in "
             f"torch, --model torch:{reference}."
         )
-    rank, alpha = float(config["r"]), float(config["lora_alpha"])
+    rank, alpha = float(config.get("r", 8)), float(config.get("lora_alpha", 8))
     return alpha * rank**0.5 if config.get("use_rslora") else alpha
 
 

@@ -153,3 +153,18 @@ def test_a_conversion_is_kept_and_mended(tiny_base, tiny_file, tmp_path):
     made.write_bytes(whole[:-10])
     assert gguf_adapter(folder, read_lineage(folder), tiny_file).read_bytes() == whole
     load_adapter_path("small@v1")
+    copied = load_adapter_path(save_adapter(folder, lineage))
+    assert gguf_adapter(copied, read_lineage(copied), tiny_file).read_bytes() == whole
+    assert load_adapter_path("small@v2") == copied
+
+
+def test_an_adapter_that_was_truncated_before_it_was_added(tiny_base, tiny_file, tmp_path):
+    store.add(str(tiny_file.path), "small")
+    trained = random_adapter(tiny_base, tmp_path / "a")
+    weights = trained / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    save_adapter(trained, Lineage(name="small", base_sha256=tiny_file.sha256))
+    with pytest.raises(PolicyError, match=r"cannot be read .*agent models remove small@v1"):
+        open_policy("small@v1", context_tokens=128, threads=1)
+    with pytest.raises(PolicyError, match="damaged or was made for another model"):
+        open_policy("torch:small@v1", context_tokens=128)
