@@ -32,7 +32,6 @@ GRAMMARS = {
     **{name: grammar(*arguments) for name, arguments in TOOLS.items()},
     **{f"hole {place}": _grammar(hole) for place, hole in enumerate(HOLES)},
     "any text": "root ::= [a-z ]*",
-    "unicode": 'root ::= "🦜🪿 ሀ" [\\u00e9🪿]{1,3} ("ok" | "\\t\\"\\\\")',
 }
 
 
@@ -89,6 +88,16 @@ def test_what_torch_writes_fills_the_hole(ours, place):
     finished = [answer for answer in drawn if answer.finish_reason == "stop"]
     assert finished
     assert all(shape.fullmatch(answer.text) for answer in finished)
+
+
+def test_characters_are_whole(ours):
+    """llama.cpp would let another byte stand for the second one of é."""
+    grammar = Constraint(grammar='root ::= "🦜🪿 ሀ" [\\u00e9🪿]{1,3} ("ok" | "\\t\\"\\\\")')
+    sampling = Sampling(temperature=1.5, max_tokens=60, seed=1)
+    drawn = ours.sample(ASK, 4, sampling, grammar)
+    assert len({answer.text for answer in drawn}) > 1
+    for answer in drawn:
+        assert re.fullmatch('🦜🪿 ሀ[é🪿]{1,3}(ok|\t"\\\\)', answer.text)
 
 
 @pytest.mark.parametrize(
