@@ -9,6 +9,7 @@ from typing import Any
 from policies.base import PolicyError
 from policies.torch.load import INSTALL
 
+_CODE_POINT = re.compile(r"\\\\|\\u([0-9a-fA-F]{4})|\\U([0-9a-fA-F]{8})")
 _START = re.compile(r"^start:", re.MULTILINE)
 _RULE = re.compile(r"^[a-z][\w-]*:", re.MULTILINE)
 
@@ -62,7 +63,7 @@ def as_terminal(grammar: str) -> str:
     from llguidance.gbnf_to_lark import gbnf_to_lark
 
     try:
-        converted = gbnf_to_lark(grammar)
+        converted = gbnf_to_lark(_CODE_POINT.sub(_spelled, grammar))
     except Exception as error:  # it raises that very class
         raise PolicyError(f"the grammar cannot be read: {error}") from error
     rules = _RULE.findall(converted)
@@ -74,3 +75,10 @@ def as_terminal(grammar: str) -> str:
             + ". Write it without recursion, or use llama.cpp."
         )
     return _START.sub("start: WHOLE\nWHOLE:", converted)
+
+
+def _spelled(escape: re.Match[str]) -> str:
+    """The character of an escape that the conversion garbles within brackets, if it has a form."""
+    digits = escape[1] or escape[2]
+    character = chr(int(digits, 16)) if digits else ""
+    return character if character > "~" and character.isprintable() else escape[0]
