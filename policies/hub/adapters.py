@@ -8,7 +8,6 @@ model without any; plain `NAME` is the version that was promoted, else the base.
 from __future__ import annotations
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -19,7 +18,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field, ValidationError
 
 from policies.base import Frozen, PolicyError
-from policies.hub.files import digest, locked, sync_directory, write_json
+from policies.hub.files import digest, locked, sync_directory, sync_folder, write_json
 from policies.hub.store import Listed
 from policies.paths import data_root
 
@@ -135,7 +134,7 @@ def save_adapter(
             files = {file.name: digest(file) for file in sorted(staging.iterdir())}
             full = lineage.model_copy(update={"version": version, "files": files})
             write_json(staging / LINEAGE, full.model_dump(mode="json"))
-            _sync(staging)
+            sync_folder(staging)
             staging.rename(target)
             sync_directory(folder)
         finally:
@@ -333,16 +332,6 @@ def _stage(source: Path | SavesAdapters, staging: Path, adapter: str) -> None:
                 f"{source} holds no adapter in PEFT's format: {needed} is missing. Save it with "
                 "save_pretrained of PEFT, as safetensors."
             )
-
-
-def _sync(folder: Path) -> None:
-    for file in folder.iterdir():
-        handle = os.open(file, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    sync_directory(folder)
 
 
 def _number(version: str) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from policies.base import PolicyError
 from policies.hub.adapters import CONFIG, CONVERTED, WEIGHTS, Lineage
-from policies.hub.files import digest, locked, sync_directory, write_json
+from policies.hub.files import digest, locked, sync_directory, sync_file, write_json
 from policies.hub.store import ModelFile
 
 ARCHITECTURES = ("qwen2", "qwen3")
@@ -94,11 +94,7 @@ def _convert(folder: Path, reference: str, base: Path, target: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    handle = os.open(target, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_file(target)
 
 
 def _alpha(config: dict[str, Any], reference: str) -> float:

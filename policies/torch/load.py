@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import io
 import json
-import os
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 from policies.base import Frozen, PolicyError
 from policies.hub import store
 from policies.hub.download import OnBytes, pull
-from policies.hub.files import locked, stamped_digest, sync_directory
+from policies.hub.files import locked, stamped_digest, sync_directory, sync_folder
 from policies.hub.store import ModelFile
 from policies.paths import models_root
 
@@ -149,7 +148,7 @@ def _dequantised(transformers: Any, file: ModelFile, dtype: str) -> Path:
         try:
             with quietly(transformers), contextlib.redirect_stderr(io.StringIO()):
                 _write_dense(transformers, file.path, dtype, staging)
-            _sync(staging)
+            sync_folder(staging)
             staging.rename(kept)
             sync_directory(root)
         except PolicyError:
@@ -249,16 +248,6 @@ def _keep_text_as_it_is(tokenizer: Any) -> None:
 
     if isinstance(tokenizer.backend_tokenizer.normalizer, normalizers.NFC):
         tokenizer.backend_tokenizer.normalizer = None
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.iterdir():
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-    sync_directory(folder)
 
 
 def _first_line(error: Exception) -> str:
