@@ -61,11 +61,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def sync_directory(path: Path) -> None:
     """Make renames inside directory `path` durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_file(path)
 
 
 def sync_file(path: Path) -> None:
