@@ -91,7 +91,6 @@ def test_what_torch_writes_fills_the_hole(ours, place):
 
 
 def test_characters_are_whole(ours):
-    """llama.cpp would let another byte stand for the second one of é."""
     grammar = Constraint(grammar='root ::= "🦜🪿 ሀ" [\\u00e9🪿]{1,3} ("ok" | "\\t\\"\\\\")')
     sampling = Sampling(temperature=1.5, max_tokens=60, seed=1)
     drawn = ours.sample(ASK, 4, sampling, grammar)

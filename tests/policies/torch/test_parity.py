@@ -14,7 +14,7 @@ from policies.torch.score import score
 from tests.policies.torch.samples import random_adapter
 
 TOLERANCE = 0.04
-"""llama.cpp keeps keys and values in half precision: up to 0.013 was measured."""
+"""llama.cpp keeps keys and values in half precision."""
 
 ASK = [Message(role="user", content="Tell me the rain in Spain, in 12 words.")]
 
