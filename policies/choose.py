@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from policies.base import Policy, PolicyError
-from policies.hub import store
-from policies.hub.catalogue import CATALOGUE, DEFAULT_MODEL
+from policies.hub import adapters, store
+from policies.hub.catalogue import DEFAULT_MODEL
 from policies.hub.download import OnBytes, pull
 
+TORCH = "torch:"
+
 _SERVER = re.compile(r"([^@]+/[^@]+)@(https?://.+)")
-_AT_VERSION = re.compile(r"([A-Za-z0-9][\w.-]*)@([\w.:-]+)")
 
 
 def open_policy(
@@ -27,8 +29,11 @@ def open_policy(
 ) -> Policy:
     """Open the policy that `model` names.
 
-    - a name of the catalogue, or one given by `agent models add`
+    - a name of the catalogue, or one given by `agent models add`, with the adapter that was
+      promoted for it, if any; NAME@VERSION with that adapter, NAME@base with none
     - the path of a GGUF file; `hf:OWNER/REPO/FILE.gguf`; `https://….gguf`
+    - `torch:` before any of these, or before a folder as the hub has them: in torch instead of
+      llama.cpp
     - `PROVIDER/MODEL` of any litellm provider; `openai/NAME@http://HOST:PORT/v1` for a server
     - `scripted:FILE`; `replay:ID` of a trajectory in the user's store, or `replay:last`
 
@@ -49,26 +54,99 @@ def open_policy(
         from policies.experience.replay import open_replay
 
         return open_replay(model.removeprefix("replay:"), context_tokens)
+    if model.startswith(TORCH):
+        if adapter is not None:
+            raise PolicyError("a GGUF adapter is for llama.cpp: name NAME@VERSION in torch.")
+        return _open_torch(
+            model.removeprefix(TORCH), context_tokens, parallel, threads, on_download
+        )
     server = _SERVER.fullmatch(model)
     if server or _is_hosted(model):
         from policies.hosted import LiteLLMPolicy
 
         name, base = (server[1], server[2]) if server else (model, None)
         return LiteLLMPolicy(name, api_base=base, context_tokens=context_tokens)
-    file = weights(model, on_download)
+    found = local(model, on_download)
     from policies.llamacpp import CONTEXT_TOKENS, PARALLEL, LlamaCppPolicy
 
     options: dict[str, Any] = {
         "context_tokens": context_tokens or CONTEXT_TOKENS,
         "parallel": parallel or PARALLEL,
         "threads": threads,
-        "adapter": adapter,
+        "adapter": adapter or found.gguf_adapter(),
+        "adapter_sha256": found.lineage.sha256 if found.lineage and not adapter else None,
     }
     if resident_seconds is None:
-        return LlamaCppPolicy(file, **options)
+        return LlamaCppPolicy(found.file, **options)
     from policies.resident.client import open_resident
 
-    return open_resident(file, **options, idle_seconds=resident_seconds)
+    return open_resident(found.file, **options, idle_seconds=resident_seconds)
+
+
+@dataclass(frozen=True)
+class Local:
+    """A model on this machine: its weights, and the adapter that goes on them, if any."""
+
+    file: store.ModelFile
+    folder: Path | None = None
+    lineage: adapters.Lineage | None = None
+
+    def gguf_adapter(self) -> Path | None:
+        """The adapter as llama.cpp loads it, converted if it was not yet. Raises PolicyError."""
+        if self.folder is None or self.lineage is None:
+            return None
+        from policies.hub.lora import gguf_adapter
+
+        return gguf_adapter(self.folder, self.lineage, self.file)
+
+
+def local(model: str, on_download: OnBytes | None = None) -> Local:
+    """What the name of a local model stands for, downloaded and checked. Raises PolicyError."""
+    name, version = _adapter_of(model)
+    if version is None:
+        return Local(weights(name, on_download))
+    folder = adapters.load_adapter_path(f"{name}@{version}")
+    lineage = adapters.read_lineage(folder)
+    file = weights(name, on_download)
+    adapters.check_base(lineage, file.sha256)
+    return Local(file, folder, lineage)
+
+
+def _open_torch(
+    model: str,
+    context_tokens: int | None,
+    parallel: int | None,
+    threads: int | None,
+    on_download: OnBytes | None,
+) -> Policy:
+    """The policy in torch that `model`, without its `torch:`, names."""
+    from policies.torch.load import load_base
+    from policies.torch.policy import CONTEXT_TOKENS, PARALLEL, TorchPolicy
+
+    path = Path(model).expanduser()
+    found = None if path.is_dir() else local(model, on_download)
+    policy = TorchPolicy(
+        load_base(found.file if found else path),
+        context_tokens=context_tokens or CONTEXT_TOKENS,
+        parallel=parallel or PARALLEL,
+        threads=threads,
+    )
+    if found and found.folder and found.lineage:
+        policy.load_adapter(found.folder, found.lineage.version)
+        policy.use(found.lineage.version)
+    return policy
+
+
+def _adapter_of(model: str) -> tuple[str, str | None]:
+    """The base model that `model` names, and the version of the adapter on it, if any."""
+    reference = None if Path(model).exists() else adapters.split_reference(model)
+    name, version = reference or (model, None)
+    if not store.is_known(name):
+        if reference:
+            raise store.unknown_model(name)
+        return model, None
+    version = version or adapters.current(name)
+    return name, None if version == adapters.BASE else version
 
 
 def fetch(model: str, on_download: OnBytes | None = None) -> None:
@@ -76,11 +154,11 @@ def fetch(model: str, on_download: OnBytes | None = None) -> None:
 
     `model` and `on_download` are those of `open_policy`; nothing is loaded. Raises PolicyError.
     """
-    model = model.strip()
-    if not model or model.startswith(("scripted:", "replay:")):
+    model = model.strip().removeprefix(TORCH)
+    if not model or model.startswith(("scripted:", "replay:")) or Path(model).is_dir():
         return
     if not _SERVER.fullmatch(model) and not _is_hosted(model):
-        weights(model, on_download)
+        weights(_adapter_of(model)[0], on_download)
 
 
 def _is_hosted(model: str) -> bool:
@@ -105,14 +183,6 @@ def weights(model: str, on_download: OnBytes | None) -> store.ModelFile:
     """The GGUF file that `model` names, downloaded if it is not here. Raises PolicyError."""
     if model.startswith(("hf:", "http://", "https://")):
         model = store.add(model).name
-    versioned = _AT_VERSION.fullmatch(model)
-    if versioned and not Path(model).exists():
-        if versioned[1] in CATALOGUE:
-            raise PolicyError(
-                f"{model!r} asks for version {versioned[2]!r} of {versioned[1]}: adapters cannot "
-                f"be named by version yet. Use {versioned[1]!r}."
-            )
-        raise store.unknown_model(versioned[1])
     try:
         return store.locate(model)
     except store.MissingWeights:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import codecs
-import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from policies.base import (
     Completion,
     Constraint,
-    ContextOverflow,
     Message,
     OnProgress,
     PolicyError,
@@ -27,14 +24,12 @@ from policies.hub.files import digest, locked
 from policies.hub.store import ModelFile
 from policies.llamaserver import LlamaClient, LlamaServer
 from policies.paths import data_root
-from policies.prefixes import PrefixMap
+from policies.prompts import Prompts, check_fits
 
 CONTEXT_TOKENS = 8192
 PARALLEL = 4
 
 _SHARE_PER_SAMPLE = 2048
-_MARK = "7c1f0e"
-_SPECIAL_LOOKALIKE = re.compile(r"<[^<>\s]{1,64}>|\[/?[A-Z_]{2,32}\]")
 _FORCE = 1000.0
 _WIDTHS = (200, 1_000_000)
 
@@ -76,14 +71,16 @@ class LlamaCppPolicy:
         parallel: int = PARALLEL,
         threads: int | None = None,
         adapter: Path | None = None,
+        adapter_sha256: str | None = None,
         start: Start = LlamaServer,
     ) -> None:
         """Load `model`, in a second or two from a warm disk.
 
         `context_tokens` bounds prompt and completion of one sample; `parallel` samples are
         drawn at a time. `threads` defaults to the physical cores. `adapter` is a LoRA in
-        GGUF form; `adapter_scale` (1 on, 0 off) may be changed between calls. `start` gives
-        the engine: by default one of this process.
+        GGUF form; `adapter_scale` (1 on, 0 off) may be changed between calls. `adapter_sha256`
+        is its digest in the version, where that is not the file's own (one made from PEFT's).
+        `start` gives the engine: by default one of this process.
         """
         if context_tokens < 1 or parallel < 1:
             raise PolicyError("context_tokens and parallel must be at least 1.")
@@ -97,14 +94,12 @@ class LlamaCppPolicy:
         if adapter is not None:
             if not adapter.is_file():
                 raise PolicyError(f"no adapter at {adapter}: check the path.")
-            self._adapter_version = f"+adapter:{digest(adapter)[:12]}"
+            self._adapter_version = f"+adapter:{(adapter_sha256 or digest(adapter))[:12]}"
         self._server = start(
             model.path, self._cells, parallel, threads or default_threads(), adapter
         )
-        self._plain = lru_cache(4096)(self._looks_special)
-        self._end_of_turn = self._find_end_of_turn()
         self._filler = self._server.tokenize("a")[0]
-        self._prefixes = PrefixMap(self._end_of_turn)
+        self._prompts = Prompts(self._server)
 
     @property
     def version(self) -> str:
@@ -125,7 +120,7 @@ class LlamaCppPolicy:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Tokens of the prompt that `sample` would evaluate."""
-        return len(self._prompt(messages)[1])
+        return len(self._prompts.build(messages)[1])
 
     def sample(
         self,
@@ -143,13 +138,8 @@ class LlamaCppPolicy:
         """
         if n < 1:
             raise PolicyError(f"cannot draw {n} completions: ask for at least one.")
-        rendered, ids = self._prompt(messages)
-        if len(ids) + sampling.max_tokens > self._context:
-            raise ContextOverflow(
-                f"the prompt has {len(ids)} tokens and the answer may have "
-                f"{sampling.max_tokens}, but the context holds {self._context}: shorten the "
-                "prompt, lower max_tokens, or open the model with a larger context."
-            )
+        rendered, ids = self._prompts.build(messages)
+        check_fits(len(ids), sampling.max_tokens, self._context)
         room = max(1, (self._cells - len(ids)) // sampling.max_tokens)
         at_once = min(self._parallel, room)
         seed = secrets.randbelow(2**31) if sampling.seed is None else sampling.seed
@@ -227,7 +217,7 @@ class LlamaCppPolicy:
             if choice["stop_type"] == "word":
                 text = self._server.detokenize(list(ids))
             kept = ids[:-1] if ended else ids
-            self._prefixes.add(rendered, text, prompt_ids + kept)
+            self._prompts.remember(rendered, text, prompt_ids + kept)
             timings = choice["timings"]
             drawn.append(
                 Completion(
@@ -246,55 +236,6 @@ class LlamaCppPolicy:
                 )
             )
         return drawn
-
-    def _prompt(self, messages: Sequence[Message]) -> tuple[str, list[int]]:
-        """The rendered conversation and its ids, those of known completions unchanged."""
-        rendered = self._server.render([message.as_chat() for message in messages])
-        known, ids = self._prefixes.longest(rendered)
-        at, tokens = len(known), list(ids)
-        for start, end in self._literal(messages, rendered):
-            if end > at:
-                tokens += self._server.tokenize(rendered[at : max(at, start)])
-                tokens += self._server.tokenize(rendered[max(at, start) : end], special=False)
-                at = end
-        return rendered, tokens + self._server.tokenize(rendered[at:])
-
-    def _literal(self, messages: Sequence[Message], rendered: str) -> list[tuple[int, int]]:
-        """Where in `rendered` the contents stand that hold no control tokens, in order.
-
-        The template is rendered once more with marks in their places. One that alters
-        contents is searched for them, message by message.
-        """
-        places = [index for index, message in enumerate(messages) if self._plain(message.content)]
-        if not places:
-            return []
-        mark = secrets.token_hex(8)
-        marked = list(messages)
-        for index in places:
-            marked[index] = messages[index].model_copy(update={"content": f"{mark}{index:06}"})
-        template = self._server.render([message.as_chat() for message in marked])
-        pieces = re.split(f"{mark}(\\d{{6}})", template)
-        for trim in (str, str.strip):
-            text, spans = pieces[0], []
-            for place, rest in zip(pieces[1::2], pieces[2::2], strict=True):
-                content = trim(messages[int(place)].content)
-                spans.append((len(text), len(text) + len(content)))
-                text += content + rest
-            if text == rendered:
-                return spans
-        return _searched([message.content for message in messages], set(places), rendered)
-
-    def _looks_special(self, content: str) -> bool:
-        if not _SPECIAL_LOOKALIKE.search(content):
-            return False
-        return self._server.tokenize(content) != self._server.tokenize(content, special=False)
-
-    def _find_end_of_turn(self) -> str:
-        """The control token that the template puts after an assistant's message."""
-        turns = [("user", "u"), ("assistant", _MARK), ("user", "v")]
-        rendered = self._server.render([{"role": r, "content": c} for r, c in turns])
-        rest = rendered.rpartition(_MARK)[2]
-        return self._server.detokenize(self._server.tokenize(rest)[:1])
 
     def _logprobs(
         self, choice: dict[str, Any], prompt_ids: tuple[int, ...], ids: tuple[int, ...]
@@ -339,18 +280,3 @@ class LlamaCppPolicy:
                 if entry["id"] == token:
                     return dict(entry)
         raise PolicyError(f"llama.cpp reports no probability of token {token}.")
-
-
-def _searched(contents: list[str], places: set[int], rendered: str) -> list[tuple[int, int]]:
-    """The spans in `rendered` of the `contents` at `places`, each behind the one before it."""
-    at = 0
-    spans = []
-    for index, content in enumerate(contents):
-        for text in (content, content.strip()):
-            start = rendered.find(text, at)
-            if text and start >= 0:
-                at = start + len(text)
-                if index in places:
-                    spans.append((start, at))
-                break
-    return spans

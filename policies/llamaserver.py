@@ -48,10 +48,17 @@ def load_engine() -> Any:
     return xllamacpp
 
 
-def engine_params(xllamacpp: Any, model: Path, cells: int, parallel: int, threads: int) -> Any:
+def engine_params(
+    xllamacpp: Any,
+    model: Path,
+    cells: int,
+    parallel: int,
+    threads: int,
+    adapter: Path | None = None,
+) -> Any:
     """What every server of ours starts with: silent, at a free port of 127.0.0.1, caching prompts.
 
-    `cells` tokens of context are shared by `parallel` sequences.
+    `cells` tokens of context are shared by `parallel` sequences. `adapter` is a LoRA in GGUF form.
     """
     params = xllamacpp.CommonParams()
     params.model.path = str(model)
@@ -65,6 +72,14 @@ def engine_params(xllamacpp: Any, model: Path, cells: int, parallel: int, thread
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
     params.cache_ram_mib = _CACHE_MIB
+    if adapter is not None:
+        # The engine's second-level cache does not tell an adapter's state from the base's.
+        params.cache_ram_mib = 0
+        params.cache_idle_slots = False
+        lora = xllamacpp.CommonAdapterLoraInfo()
+        lora.path = str(adapter)
+        lora.scale = 1.0
+        params.lora_adapters = [lora]
     return params
 
 
@@ -250,17 +265,9 @@ class LlamaServer(LlamaClient):
         """Load `model` with room for `cells` tokens, shared by `parallel` sequences."""
         xllamacpp = load_engine()
         key = secrets.token_urlsafe(24)
-        params = engine_params(xllamacpp, model, cells, parallel, threads)
+        params = engine_params(xllamacpp, model, cells, parallel, threads, adapter)
         params.api_keys = [key]
         params.kv_unified = True
-        if adapter is not None:
-            # The engine's second-level cache does not tell an adapter's state from the base's.
-            params.cache_ram_mib = 0
-            params.cache_idle_slots = False
-            lora = xllamacpp.CommonAdapterLoraInfo()
-            lora.path = str(adapter)
-            lora.scale = 1.0
-            params.lora_adapters = [lora]
         engine = start_engine(xllamacpp, params)
         address = urlsplit(engine.listening_address)
         super().__init__(address.hostname or "127.0.0.1", address.port, key, engine)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -64,15 +65,21 @@ class Endpoint:
         api_key: str | None = None,
         context_tokens: int,
         threads: int | None = None,
+        adapter: Path | None = None,
     ) -> None:
-        """Load `model` and listen.
+        """Load `model`, with `adapter` (a LoRA in GGUF form) if one is given, and listen.
 
         `context_tokens` bounds prompt and answer of one request, of which SLOTS run at a
         time. Without `api_key`, anybody who reaches the address may ask. Raises PolicyError.
         """
         xllamacpp = load_engine()
         params = engine_params(
-            xllamacpp, model.path, SLOTS * context_tokens, SLOTS, threads or default_threads()
+            xllamacpp,
+            model.path,
+            SLOTS * context_tokens,
+            SLOTS,
+            threads or default_threads(),
+            adapter,
         )
         params.hostnames = [address.numeric]
         params.port = address.port

@@ -40,8 +40,16 @@ def test_nothing_below_knows_what_uses_it():
     """The command line may import everything; what makes tasks is imported by it alone."""
     for path in (ROOT / "agent").rglob("*.py"):
         inside = path.relative_to(ROOT / "agent").parts[0]
-        if inside not in ("cli", "fix"):
+        if inside not in ("cli", "fix", "schemas.py"):
             wrong = [m for m in imports(path, top_level=False) if m.startswith("agent.fix")]
+            assert wrong == [], path
+
+
+def test_weights_and_engines_know_nothing_of_torch():
+    above = {"choose.py", "torch", "learning"}
+    for path in (ROOT / "policies").rglob("*.py"):
+        if path.relative_to(ROOT / "policies").parts[0] not in above:
+            wrong = [m for m in imports(path, top_level=False) if m.startswith("policies.torch")]
             assert wrong == [], path
 
 
@@ -90,6 +98,13 @@ def test_learning_is_light_until_it_is_called():
     names = [f"policies.learning.{p.stem}" for p in (ROOT / "policies/learning").glob("*.py")]
     load = f"for n in {names!r}: importlib.import_module(n)"
     probe = f"import sys, importlib\n{load}\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_models_and_adapters_are_listed_without_anything_heavy():
+    names = ["choose", "hub.adapters", "hub.lora", "torch.load", "torch.policy", "torch.score"]
+    probe = f"import sys, {', '.join(f'policies.{name}' for name in names)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
     assert HEAVY & set(done.stdout.split()) == set()
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,9 +23,10 @@ def list_models(
 ) -> None:
     """List the models that can be named with --model."""
     with reported(as_json=as_json):
+        from policies.hub import adapters
         from policies.hub.store import list_models as known_models
 
-        known = known_models()
+        known = [*known_models(), *adapters.listed()]
         if as_json:
             from agent.documents import Models
 
@@ -40,7 +42,7 @@ def list_models(
             table.add_row(
                 model.name,
                 f"{model.bytes / 1e6:.0f} MB" if model.bytes else "?",
-                "ready" if model.present else "not fetched",
+                model.state,
                 model.title,
             )
         Console().print(table)
@@ -78,20 +80,75 @@ def add(
 
 @app.command("remove")
 def remove(
-    name: Annotated[str, typer.Argument(help="A model that was added, or fetched.")],
+    name: Annotated[
+        str, typer.Argument(help="A model that was added or fetched, or an adapter NAME@VERSION.")
+    ],
 ) -> None:
-    """Forget an added model, or delete fetched weights. A file that you added stays."""
+    """Forget an added model, or delete fetched weights or an adapter.
+
+    A file that you added stays.
+    """
     with reported():
+        from policies.hub.adapters import remove_adapter, split_reference
         from policies.hub.store import remove as forget
 
-        deleted = forget(name)
+        deleted = remove_adapter(name) if split_reference(name) else forget(name)
         print(f"deleted {deleted}" if deleted else f"{name} is forgotten", file=sys.stderr)
+
+
+@app.command("add-adapter")
+def add_adapter(
+    folder: Annotated[Path, typer.Argument(help="A folder in PEFT's format.")],
+    base: Annotated[str, typer.Option(help="The local model that it was trained on.")],
+    version: Annotated[str | None, typer.Option(help="Its name; default: v1, v2, …")] = None,
+) -> None:
+    """Keep a LoRA adapter (PEFT) that was trained elsewhere, as MODEL@VERSION."""
+    with reported():
+        from agent.ui.download import download_bar
+        from policies.choose import weights
+        from policies.hub.adapters import Lineage, save_adapter
+        from policies.hub.store import is_known, unknown_model
+
+        if not is_known(base):
+            raise unknown_model(base)
+        with download_bar() as on_progress:
+            model = weights(base, on_progress)
+        lineage = Lineage(name=model.name, base_sha256=model.sha256, method="added")
+        reference = save_adapter(folder, lineage, version=version)
+        print(f"{reference} is added; use it with --model {reference}", file=sys.stderr)
+
+
+@app.command("promote")
+def promote(
+    reference: Annotated[
+        str, typer.Argument(help="MODEL@VERSION; MODEL@base is the bare model.", metavar="ADAPTER")
+    ],
+) -> None:
+    """Let plain MODEL mean this version of it from now on."""
+    with reported():
+        from policies.hub import adapters
+
+        adapters.promote(reference)
+        print(f"{reference.partition('@')[0]} now means {reference}", file=sys.stderr)
+
+
+@app.command("rollback")
+def rollback(
+    name: Annotated[str, typer.Argument(help="The model of which a version was promoted.")],
+) -> None:
+    """Undo the latest promotion."""
+    with reported():
+        from policies.hub import adapters
+
+        version = adapters.rollback(name)
+        print(f"{name} now means {name}@{version}", file=sys.stderr)
 
 
 @app.command("serve")
 def serve(
     name: Annotated[
-        str | None, typer.Argument(help="A local model or a GGUF file; the default model.")
+        str | None,
+        typer.Argument(help="A local model, NAME@VERSION, or a GGUF file; the default model."),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Where to listen; an address of the network needs a key.")
@@ -123,7 +180,7 @@ def serve(
         from agent.config import load_settings
         from agent.status import UsageError
         from agent.ui.download import download_bar
-        from policies.choose import weights
+        from policies.choose import local
         from policies.serve import Address, Endpoint
 
         address = Address(host, port)
@@ -133,9 +190,14 @@ def serve(
                 "set APPRENTICE_API_KEY, or give --api-key.",
             )
         with download_bar() as on_progress:
-            model = weights(name or load_settings(None, {}).model, on_progress)
+            model = local(name or load_settings(None, {}).model, on_progress)
         with Endpoint(
-            model, address, api_key=api_key, context_tokens=context_tokens, threads=threads
+            model.file,
+            address,
+            api_key=api_key,
+            context_tokens=context_tokens,
+            threads=threads,
+            adapter=model.gguf_adapter(),
         ) as endpoint:
             with suppress(KeyboardInterrupt):
                 _announce(endpoint.url, endpoint.model, as_json=as_json)

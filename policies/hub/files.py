@@ -61,11 +61,23 @@ def write_json(path: Path, value: Any) -> None:
 
 def sync_directory(path: Path) -> None:
     """Make renames inside directory `path` durable."""
+    sync_file(path)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to `path` durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the files of folder `path` durable, and that they are in it."""
+    for file in path.iterdir():
+        sync_file(file)
+    sync_directory(path)
 
 
 def digest(path: Path) -> str:

@@ -56,10 +56,16 @@ class Listed(Frozen):
 
     name: str
     title: str
-    kind: Literal["catalogue", "added"]
+    kind: Literal["catalogue", "added", "adapter"]
     bytes: int | None
     present: bool
     path: str
+    promoted: bool = False
+
+    @property
+    def state(self) -> str:
+        """In a word or two, for people."""
+        return ("promoted" if self.promoted else "ready") if self.present else "not fetched"
 
 
 def weights_path(name: str) -> Path:
@@ -89,6 +95,11 @@ def locate(name_or_path: str) -> ModelFile:
             f"no model file at {path}. Check the path, or see `agent models list` for names."
         )
     raise unknown_model(name_or_path)
+
+
+def is_known(name: str) -> bool:
+    """Whether `name` is one of the catalogue or of the models that were added."""
+    return name in CATALOGUE or name in _registry()
 
 
 def unknown_model(name: str) -> PolicyError:

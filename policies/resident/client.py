@@ -42,6 +42,7 @@ def open_resident(
     parallel: int = PARALLEL,
     threads: int | None = None,
     adapter: Path | None = None,
+    adapter_sha256: str | None = None,
     idle_seconds: float = IDLE_SECONDS,
 ) -> LlamaCppPolicy:
     """The policy of a resident engine, which is started unless it runs already.
@@ -74,6 +75,7 @@ def open_resident(
         parallel=parallel,
         threads=threads,
         adapter=adapter,
+        adapter_sha256=adapter_sha256,
         start=start,
     )
 

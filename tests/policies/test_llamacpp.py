@@ -13,8 +13,9 @@ import pytest
 
 from policies.base import Constraint, ContextOverflow, Message, Policy, PolicyError, Sampling
 from policies.hub.files import locked
-from policies.llamacpp import LlamaCppPolicy, _searched
+from policies.llamacpp import LlamaCppPolicy
 from policies.paths import data_root
+from policies.prompts import _searched
 from tests.policies.gguf_writer import write_adapter
 
 pytestmark = pytest.mark.model
@@ -121,11 +122,11 @@ def test_a_message_that_is_a_control_token_leaves_the_template_its_own(policy, c
     turns = ["system", "user", "assistant", "user"]
     other = [Message(role=role, content="x") for role in turns]
     token = policy._server.tokenize(content.strip())[0]
-    wanted = policy._prompt(other)[1].count(token)
+    wanted = policy._prompts.build(other)[1].count(token)
     for place in range(len(turns)):
         messages = list(other)
         messages[place] = messages[place].model_copy(update={"content": content})
-        rendered, ids = policy._prompt(messages)
+        rendered, ids = policy._prompts.build(messages)
         assert ids.count(token) == wanted
         assert policy._server.detokenize(ids) == rendered
 
