@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,17 +15,18 @@ from agent.cli.errors import reported
 from agent.status import Status, UsageError
 
 if TYPE_CHECKING:
-    from agent.apply import Delivery
-    from agent.config import Settings
+    from agent.run import Audience
     from agent.session import Listener
     from agent.solve import Outcome
-    from policies.base import Policy
 
 
 def solve(
     issue: Annotated[str | None, typer.Argument(help="What is wrong, in your own words.")] = None,
     issue_file: Annotated[
         Path | None, typer.Option(help="Read the issue from a file ('-' for standard input).")
+    ] = None,
+    issue_url: Annotated[
+        str | None, typer.Option(help="Read the issue from GitHub: https://…/OWNER/NAME/issues/N.")
     ] = None,
     repo: Annotated[Path, typer.Option(help="The repository, or a folder in it.")] = Path(),
     test: Annotated[
@@ -67,9 +68,10 @@ def solve(
     """
     with reported(as_json=as_json):
         from agent.apply import Delivery
+        from agent.run import Order, run
         from agent.task import clean_issue
 
-        text = clean_issue(_issue_text(issue, issue_file))
+        text = clean_issue(_issue_text(issue, issue_file, issue_url))
         if sum(map(bool, (commit, branch, patch, dry_run))) > 1:
             raise UsageError("--commit, --branch, --patch and --dry-run exclude each other")
         delivery = Delivery(
@@ -88,72 +90,37 @@ def solve(
             "test_timeout": test_timeout,
             "seed": seed,
         }
-        outcome = _run(repo, text, tuple(test or ()), overrides, delivery, as_json or quiet)
+        order = Order(
+            repo=repo,
+            issue=text,
+            targets=tuple(test or ()),
+            overrides=overrides,
+            delivery=delivery,
+        )
+        outcome = run(order, _audience(as_json or quiet))
         _report(outcome, as_json=as_json, quiet=quiet)
     raise SystemExit(outcome.status.exit_code)
 
 
-def _run(
-    path: Path,
-    issue: str,
-    targets: tuple[str, ...],
-    overrides: Mapping[str, object],
-    delivery: Delivery,
-    silent: bool,
-) -> Outcome:
-
-    from agent import apply
-    from agent.config import load_settings
-    from agent.repository import capture, only_run, open_repository
-    from agent.solve import solve as run_solve
-    from agent.task import Task
-    from agent.workspace import check_sandbox, make_workspace
-    from policies.experience.store import Store
-
-    repo = open_repository(path)
-    root = Path(repo.working_dir)
-    settings = load_settings(root, overrides)
-    with ExitStack() as stack:
-        stack.callback(repo.close)
-        stack.enter_context(only_run(root))
-        tree = capture(repo)
-        if delivery.writes_tree:
-            apply.check_writable(tree)
-        if delivery.commit or delivery.branch:
-            apply.check_commit(repo, delivery.branch)
-        check_sandbox(settings)
-        listener = stack.enter_context(_view(silent))
-        workspace = make_workspace(tree, settings, on_line=_note(silent))
-        store = stack.enter_context(Store.open())
-        policy = _open_policy(settings, silent)
-        stack.callback(policy.close)
-        return run_solve(
-            Task(issue, tree, targets),
-            policy,
-            workspace,
-            store,
-            settings,
-            [listener],
-            lambda status, verdict: apply.deliver(repo, tree, delivery, status, verdict),
-        )
-
-
-def _open_policy(settings: Settings, silent: bool) -> Policy:
+def _audience(silent: bool) -> Audience:
+    from agent.run import Audience
     from agent.ui.download import download_bar
-    from policies.choose import open_policy
 
-    with download_bar(silent=silent) as on_download:
-        return open_policy(
-            settings.model, context_tokens=settings.context_tokens, on_download=on_download
-        )
+    return Audience(
+        view=_view(silent), on_line=_note(silent), downloads=download_bar(silent=silent)
+    )
 
 
-def _issue_text(issue: str | None, issue_file: Path | None) -> str:
-    if (issue is None) == (issue_file is None):
+def _issue_text(issue: str | None, issue_file: Path | None, issue_url: str | None) -> str:
+    if sum(given is not None for given in (issue, issue_file, issue_url)) != 1:
         raise UsageError(
-            "give the issue as an argument or with --issue-file",
+            "give the issue as an argument, with --issue-file or with --issue-url",
             'For example: agent solve "mean([]) raises ZeroDivisionError"',
         )
+    if issue_url is not None:
+        from agent.github.address import issue_at
+
+        return issue_at(issue_url)
     if issue_file is None:
         return issue or ""
     try:
@@ -163,31 +130,18 @@ def _issue_text(issue: str | None, issue_file: Path | None) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _view(silent: bool) -> _View:
+def _view(silent: bool) -> AbstractContextManager[Listener]:
     if silent:
-        return _View(lambda _: None)
+        return nullcontext(lambda _: None)
     if sys.stderr.isatty():
         from rich.console import Console
 
         from agent.ui.live import LiveView
 
-        return LiveView(Console(stderr=True))  # type: ignore[return-value]
+        return LiveView(Console(stderr=True))
     from agent.ui.plain import show
 
-    return _View(show)
-
-
-class _View:
-    """A listener as a context manager."""
-
-    def __init__(self, listener: Listener) -> None:
-        self.listener = listener
-
-    def __enter__(self) -> Listener:
-        return self.listener
-
-    def __exit__(self, *_: object) -> None:
-        return None
+    return nullcontext(show)
 
 
 def _note(silent: bool) -> Callable[[str], None]:
