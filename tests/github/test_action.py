@@ -1,0 +1,165 @@
+"""The workflow from end to end, as a runner runs it: labels, pull requests, comments, feedback."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from policies.experience.store import Store
+from tests.agent import shop
+from tests.github.hosted import READ, WRITE
+
+
+def test_a_labelled_issue_becomes_a_draft_pull_request(case):
+    jobs = case.good()
+    assert [(name, job.failed) for name, job in jobs.items()] == [("solve", ""), ("propose", "")]
+    assert jobs["solve"].outputs["propose"] == "true"
+    (pull,) = case.memory.pulls
+    assert pull["draft"] is True
+    assert pull["title"] == f"Fix issue 12: {shop.ISSUE}"
+    for part in (
+        "Fixes #12",
+        "**Verified**",
+        "the first page has number 1",
+        "+    start = (number - 1) * size",
+        "| failed | 2 | 0 |",
+        "| passed | 4 | 6 |",
+        "completion tokens",
+        "/octo/shop/actions/runs/77/artifacts/1000",
+        "<!-- apprentice trajectory=",
+    ):
+        assert part in pull["body"], part
+    assert case.memory.comments == []
+    assert "Verified fix" in jobs["solve"].summary
+    assert pull["html_url"] in jobs["propose"].summary
+
+
+def test_the_branch_holds_the_fix_alone_on_the_default_branch(case):
+    case.good()
+    (branch,) = case.branches
+    assert branch == case.memory.pulls[0]["head_ref"]
+    assert case.git("diff", "--name-only", "main", branch) == "shop/catalogue.py\n"
+    assert case.git("rev-parse", f"{branch}^") == case.git("rev-parse", "main")
+    assert case.git("log", "-1", "--format=%an %s", branch) == "apprentice-agent Fix issue 12\n"
+
+
+def test_only_the_job_that_proposes_holds_a_token_that_writes(case):
+    jobs = case.good()
+    assert jobs["solve"].commands == jobs["propose"].commands == []
+    for job in jobs.values():
+        assert READ not in job.log
+        assert WRITE not in job.log
+    for _, _, folder in case.hosted.artifacts.values():
+        for path in folder.rglob("*"):
+            assert WRITE.encode() not in path.read_bytes()
+            assert READ.encode() not in path.read_bytes()
+
+
+def test_a_second_run_finds_its_pull_request(case):
+    first = case.good()
+    again = case.hosted.run(
+        "issues", case.event, {"model": "x", "install": ""}, only="propose"
+    )
+    assert again == {}
+    second = case.good()
+    assert second["propose"].outputs == first["propose"].outputs
+    assert len(case.memory.pulls) == len(case.branches) == 1
+
+
+def test_what_is_not_solved_is_said_on_the_issue(case):
+    jobs = case.labelled(case.script([shop.PLAN, shop.BAD, {"text": "?", "repeat": True}]))
+    assert [job.failed for job in jobs.values()] == ["", ""]
+    assert case.memory.pulls == case.branches == []
+    (comment,) = case.memory.comments
+    assert comment["issue"] == 12
+    assert "opens no pull request" in comment["body"]
+    assert "not solved: 2 attempts failed" in comment["body"]
+
+
+def test_an_environment_that_fails_is_red_and_said(case):
+    jobs = case.good(**{"test-command": "no-such-runner"})
+    assert jobs["solve"].failed == "Solve"
+    assert "opens no pull request" in case.memory.comments[0]["body"]
+
+
+UNTESTED = {"tests/test_shop.py": b"from shop.basket import total\n\ndef test_nothing():\n    assert total\n"}
+REPRODUCTION = (
+    "create_file\npath: tests/test_reproduction.py\n```python\n"
+    "from shop.catalogue import page\n\ndef test_it():\n    assert page([1, 2], 1, 1) == [1]\n```"
+)
+
+
+@pytest.fixture
+def untested(tmp_path, git_repo):
+    from tests.github.conftest import make_case
+    from tests.github.server import serving
+
+    made = make_case(tmp_path, git_repo({**shop.files(), **UNTESTED}))
+    with serving(made.memory):
+        made.hosted.api_url = made.memory.api
+        yield made
+
+
+def test_a_fix_that_rests_on_the_models_own_test_needs_leave(untested):
+    case = untested
+    replies = [REPRODUCTION, shop.PLAN, shop.GOOD]
+    case.labelled(case.script(replies))
+    assert case.memory.pulls == []
+    assert "written by the policy itself" in case.memory.comments[0]["body"]
+    case.labelled(case.script(replies), **{"unverified": True, "new-tests": True})
+    (pull,) = case.memory.pulls
+    assert "(not verified)" in pull["title"]
+    assert "**Not verified**" in pull["body"]
+    (branch,) = case.branches
+    changed = case.git("diff", "--name-only", "main", branch).split()
+    assert changed == ["shop/catalogue.py", "tests/test_reproduction.py"]
+    assert "def test_it" in case.git("show", f"{branch}:tests/test_reproduction.py")
+
+
+@pytest.mark.parametrize(("merged", "outcome"), [(True, "merged"), (False, "closed")])
+def test_what_becomes_of_the_pull_request_flows_back(case, tmp_path, merged, outcome):
+    case.good()
+    (pull,) = case.memory.pulls
+    closed = {
+        "action": "closed",
+        "pull_request": {
+            "number": pull["number"],
+            "merged": merged,
+            "body": pull["body"],
+            "head": {"ref": pull["head_ref"], "repo": {"full_name": "octo/shop"}},
+        },
+        "sender": {"login": "ada"},
+        "repository": {"full_name": "octo/shop", "default_branch": "main"},
+    }
+    jobs = case.hosted.run("pull_request", closed)
+    assert {name: job.failed for name, job in jobs.items()} == {"feedback": ""}
+    kept = [
+        folder for name, _, folder in case.hosted.artifacts.values()
+        if name == "apprentice-experience"
+    ]  # fmt: skip
+    added = json.loads(shop.agent("experience", "import", kept[0] / "experience.db", "--json").stdout)
+    (trajectory,) = added["added"]
+    assert trajectory in pull["body"]
+    with Store.open() as store:
+        events = list(store.events(trajectory))
+        assert store.status(trajectory) == "verified"
+    assert (events[-1].kind, events[-1].outcome) == ("feedback", outcome)
+    assert events[-1].link.endswith(f"/octo/shop/pull/{pull['number']}")
+
+
+def test_feedback_is_taken_from_branches_of_the_repository_alone(case):
+    case.good()
+    (pull,) = case.memory.pulls
+    stranger = {
+        "action": "closed",
+        "pull_request": {
+            "number": 5,
+            "merged": True,
+            "body": pull["body"],
+            "head": {"ref": pull["head_ref"], "repo": {"full_name": "mallory/shop"}},
+        },
+        "sender": {"login": "mallory"},
+        "repository": {"full_name": "octo/shop"},
+    }
+    assert case.hosted.run("pull_request", stranger) == {}
