@@ -48,7 +48,8 @@ def solve(
     """
     from agent.github.runner import no_commands
 
-    with no_commands(), reported(as_json=as_json):
+    no_commands()
+    with reported(as_json=as_json):
         from agent.github.gate import Refusal
         from agent.github.runner import Runner
         from agent.github.solving import Request, solve_event
@@ -108,7 +109,8 @@ def propose(
     """
     from agent.github.runner import no_commands
 
-    with no_commands(), reported(as_json=as_json):
+    no_commands()
+    with reported(as_json=as_json):
         from agent.github.proposing import Wish
         from agent.github.proposing import propose as propose_event
         from agent.github.rules import Rules
@@ -132,7 +134,8 @@ def feedback(
     """Add to the experience what became of the pull request of the event."""
     from agent.github.runner import no_commands
 
-    with no_commands(), reported(as_json=as_json):
+    no_commands()
+    with reported(as_json=as_json):
         from agent.github.feedback import give, origin
         from agent.github.runner import Runner
 

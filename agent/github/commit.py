@@ -82,11 +82,16 @@ def stage(
 
 def blob_of(repo: Repo, tree: str, path: str) -> bytes | None:
     """The bytes of a file in a commit or tree; None when there is none."""
+    import git
+
     try:
-        found = repo.tree(tree) / path
-    except KeyError:
+        data = repo.git.cat_file(
+            "blob", f"{tree}:{path}", stdout_as_string=False, strip_newline_in_stdout=False
+        )
+    except git.GitCommandError:
         return None
-    return bytes(found.data_stream.read()) if found.type == "blob" else None
+    assert isinstance(data, bytes)
+    return data
 
 
 def paths_of(repo: Repo) -> list[str]:

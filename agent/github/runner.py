@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,21 +74,13 @@ class Runner:
         _append(self.summary_path, f"{markdown.rstrip()}\n\n")
 
 
-@contextmanager
-def no_commands() -> Iterator[None]:
-    """Have the runner obey no command in what is printed meanwhile.
+def no_commands() -> None:
+    """Have the runner obey no command in what this step prints from here on.
 
-    The word that ends it is drawn anew, so that nothing that is printed can hold it.
+    Only the word that is printed here would end it. It is drawn anew and told to nobody.
     """
-    if os.environ.get("GITHUB_ACTIONS") != "true":
-        yield
-        return
-    token = secrets.token_hex(16)
-    print(f"::stop-commands::{token}", flush=True)
-    try:
-        yield
-    finally:
-        print(f"\n::{token}::", flush=True)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        print(f"::stop-commands::{secrets.token_hex(16)}", flush=True)
 
 
 def _variable(

@@ -22,6 +22,7 @@ from tests.github.expressions import evaluate, fill
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github/workflows/agent-fix.yml"
+TIMEOUT = 280
 READ, WRITE = "token-that-reads", "token-that-writes"
 
 
@@ -38,7 +39,10 @@ class Done:
 
 @dataclass
 class Hosted:
-    """GitHub as a workflow sees it: a remote, an API, events and artifacts."""
+    """GitHub as a workflow sees it: a remote, an API, events and artifacts.
+
+    `solved` are the outputs of a solve job that was not run.
+    """
 
     folder: Path
     remotes: Path
@@ -47,6 +51,7 @@ class Hosted:
     run_id: str = "77"
     artifacts: dict[str, tuple[str, str, Path]] = field(default_factory=dict)
     installed: bool = True
+    solved: dict[str, str] = field(default_factory=dict)
 
     def run(
         self,
@@ -64,7 +69,7 @@ class Hosted:
         done: dict[str, Done] = {}
         for name, job in flow["jobs"].items():
             needs = {
-                one: {"outputs": done[one].outputs if one in done else {}}
+                one: {"outputs": done[one].outputs if one in done else self.solved}
                 for one in ([job["needs"]] if "needs" in job else [])
             }
             context = {
@@ -189,6 +194,7 @@ class Hosted:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
+            timeout=TIMEOUT,
         )
         done.log += ran.stdout
         done.commands += _commands(ran.stdout)
