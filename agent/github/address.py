@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from agent.github.client import Client
 from agent.github.text import issue_text
@@ -18,11 +19,20 @@ _ADDRESS = re.compile(
 )
 
 
-def issue_at(url: str, environ: Mapping[str, str] | None = None) -> str:
-    """The issue's title and body as plain text, read through the server's REST API.
+class Address(NamedTuple):
+    """Where an issue is asked for. The token is empty for servers that it is not for."""
 
-    A token in GITHUB_TOKEN or GH_TOKEN is used with the server that it is for: GITHUB_SERVER_URL,
-    else github.com. Raises UsageError and EnvironmentFailure.
+    repository: str
+    number: int
+    api_url: str
+    token: str
+
+
+def address_of(url: str, environ: Mapping[str, str] | None = None) -> Address:
+    """The address behind an issue's page.
+
+    A token in GITHUB_TOKEN or GH_TOKEN is for the server in GITHUB_SERVER_URL, else for github.com.
+    Raises UsageError for what is no page of an issue; other servers must speak https.
     """
     variables = os.environ if environ is None else environ
     found = _ADDRESS.fullmatch(url.strip())
@@ -32,15 +42,18 @@ def issue_at(url: str, environ: Mapping[str, str] | None = None) -> str:
             f"{url!r} is no address of an issue", f"For example: {GITHUB}/OWNER/NAME/issues/12"
         )
     server, token = found["server"], ""
+    api = "https://api.github.com" if server == GITHUB else f"{server}/api/v3"
     if server == home:
+        api = variables.get("GITHUB_API_URL", api).rstrip("/")
         token = variables.get("GITHUB_TOKEN") or variables.get("GH_TOKEN") or ""
-    issue = Client(found["repository"], _api(server, home, variables), token).issue(
-        int(found["number"])
-    )
+    return Address(found["repository"], int(found["number"]), api, token)
+
+
+def issue_at(url: str, environ: Mapping[str, str] | None = None) -> str:
+    """The issue's title and body as plain text, through the REST API of its server.
+
+    Raises UsageError for what is no address, EnvironmentFailure when it cannot be read.
+    """
+    repository, number, api, token = address_of(url, environ)
+    issue = Client(repository, api, token).issue(number)
     return issue_text(issue.title, issue.body)
-
-
-def _api(server: str, home: str, variables: Mapping[str, str]) -> str:
-    if server == home and (given := variables.get("GITHUB_API_URL")):
-        return given.rstrip("/")
-    return "https://api.github.com" if server == GITHUB else f"{server}/api/v3"

@@ -55,8 +55,9 @@ class Client:
                 retry=retry,
                 seconds_between_requests=None,
                 seconds_between_writes=None,
+                lazy=True,
             )
-            self._found = server.get_repo(self.repository, lazy=True)
+            self._found = server.get_repo(self.repository)
         return self._found
 
     def issue(self, number: int) -> Issue:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from agent.github.artifact import NewTest
-from agent.paths import is_plain
 from agent.verify.patch import Split, split
-from agent.verify.protected import is_protected, plain
+from agent.verify.protected import plain
 
 MAX_FILES = 20
 MAX_CHANGED_LINES = 500
@@ -26,6 +26,9 @@ _DENIED = (
     ".gitignore", ".dockerignore", ".netrc", ".pypirc", "pip.conf", "dependabot.y*ml",
     "renovate.json*",
 )  # fmt: skip
+
+
+_NEW_TEST = re.compile(r"(tests/|test/)?test_reproduction(_[0-9]{1,4})?\.py")
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,12 @@ def problems(diff: str, rules: Rules, protected: Sequence[str] = ()) -> tuple[Sp
 
 def test_problems(test: NewTest, existing: Sequence[str]) -> list[str]:
     """Why a test that the policy wrote may not be added to a repository of these paths."""
-    path = test.path
-    name = PurePosixPath(path).name
-    if not is_plain(path) or "\\" in path or path != plain_path(path):
-        return [f"the new test's path is not plain: {path!a}"]
-    if not fnmatchcase(name, "test_reproduction*.py") or not is_protected(path):
-        return [f"the new test is no test by its name: {path!a}"]
     known = {plain_path(one) for one in existing}
-    folder = str(PurePosixPath(path).parent)
-    if path in known or (folder != "." and not any(one.startswith(f"{folder}/") for one in known)):
-        return [f"the new test stands where it may not: {path!a}"]
+    if not _NEW_TEST.fullmatch(test.path) or test.path in known:
+        return [f"the new test is none by its path: {test.path!a}"]
+    folder = test.path.rpartition("/")[0]
+    if folder and not any(one.startswith(f"{folder}/") for one in existing):
+        return [f"the new test stands in a folder that is not there: {test.path!a}"]
     try:
         ast.parse(test.text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):

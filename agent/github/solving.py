@@ -20,7 +20,7 @@ from agent.run import Audience, Order, run
 from agent.status import Status, UsageError
 from agent.verify.outcomes import test_files
 from policies.base import Progress
-from policies.experience.events import Acted, AttemptEnded, Event, TaskStarted
+from policies.experience.events import AttemptEnded, Event, Sampled, TaskStarted
 
 if TYPE_CHECKING:
     from agent.session import Listener
@@ -87,11 +87,8 @@ class _Seen:
         match event:
             case TaskStarted():
                 self.started = event
-            case Acted(tool="plan" | "critique", arguments=arguments):
-                said = arguments.get("cause") or arguments.get("mistake") or ""
-                self.plan = f"{said}\n{arguments.get('symbol', '')}".strip()[:4000]
-            case Acted(tool="edit_symbol", arguments=arguments) if not self.plan:
-                self.plan = str(arguments.get("symbol", ""))[:4000]
+            case Sampled(phase="plan" | "critique", chosen=True):
+                self.plan = _thought(event)
             case AttemptEnded(reason=reason) if reason != "solved":
                 self.plan = ""
         self._shown(event)
@@ -149,6 +146,15 @@ def _solved(number: int, outcome: Outcome, seen: _Seen) -> Solved:
         cached_tokens=budget.usage.cached,
         completion_tokens=budget.usage.completion,
     )
+
+
+def _thought(event: Sampled) -> str:
+    """What the policy thought, without the form that it had to have."""
+    said = [event.text.partition("\n")[2]] if "\n" in event.text else [event.text]
+    said += [
+        f"{key}: {value}" for call in event.tool_calls for key, value in call.arguments.items()
+    ]
+    return "\n".join(said).strip()[:4000]
 
 
 def _names(names: tuple[str, ...], most: int = MAX_NAMES) -> tuple[str, ...]:

@@ -275,6 +275,6 @@ def _outputs(text: str) -> dict[str, str]:
         name, sign, value = line.partition("=")
         if "<<" in name or not sign:
             name, _, end = line.partition("<<")
-            value = "\n".join(iter(lambda: next(lines), end))  # noqa: B023
+            value = "\n".join(iter(lambda: next(lines), end))
         found[name] = value
     return found

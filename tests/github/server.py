@@ -68,9 +68,7 @@ def serving(memory: Memory) -> Iterator[Memory]:
             thread.join()
 
 
-def _answer(
-    memory: Memory, method: str, target: str, sent: Any, headers: Any
-) -> tuple[int, Any]:
+def _answer(memory: Memory, method: str, target: str, sent: Any, headers: Any) -> tuple[int, Any]:
     place = urlsplit(target)
     path = unquote(place.path)
     memory.asked.append(f"{method} {path}")

@@ -79,7 +79,7 @@ def test_an_environment_that_fails_is_red_and_said(case):
     assert "opens no pull request" in case.memory.comments[0]["body"]
 
 
-UNTESTED = {"tests/test_shop.py": b"from shop.basket import total\n\ndef test_nothing():\n    assert total\n"}
+NOTHING = b"from shop.basket import total\n\ndef test_nothing():\n    assert total\n"
 REPRODUCTION = (
     "create_file\npath: tests/test_reproduction.py\n```python\n"
     "from shop.catalogue import page\n\ndef test_it():\n    assert page([1, 2], 1, 1) == [1]\n```"
@@ -91,7 +91,7 @@ def untested(tmp_path, git_repo):
     from tests.github.conftest import make_case
     from tests.github.server import serving
 
-    made = make_case(tmp_path, git_repo({**shop.files(), **UNTESTED}))
+    made = make_case(tmp_path, git_repo({**shop.files(), "tests/test_shop.py": NOTHING}))
     with serving(made.memory):
         made.hosted.api_url = made.memory.api
         yield made
@@ -134,7 +134,9 @@ def test_what_becomes_of_the_pull_request_flows_back(case, tmp_path, merged, out
         folder for name, _, folder in case.hosted.artifacts.values()
         if name == "apprentice-experience"
     ]  # fmt: skip
-    added = json.loads(shop.agent("experience", "import", kept[0] / "experience.db", "--json").stdout)
+    added = json.loads(
+        shop.agent("experience", "import", kept[0] / "experience.db", "--json").stdout
+    )
     (trajectory,) = added["added"]
     assert trajectory in pull["body"]
     with Store.open() as store:

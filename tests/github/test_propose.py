@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.github.hosted import Done
+from agent.github.proposing import Wish, propose
+from agent.github.runner import Runner
+from tests.github.hosted import WRITE, Done
 
 GOOD = """\
 diff --git a/shop/catalogue.py b/shop/catalogue.py
@@ -67,14 +70,31 @@ def run(case: Any, **inputs: Any) -> Done:
     return case.hosted.run("issues", case.event, inputs, only="propose")["propose"]
 
 
-def refused(case: Any, because: str) -> None:
+def propose_here(case: Any, folder: Path, **wish: Any) -> Any:
+    """The job's command in this process, on a fresh checkout."""
+    work = case.hosted.folder / f"here-{len(list(case.hosted.folder.iterdir()))}"
+    remote = f"file://{case.remote}"
+    subprocess.run(["git", "clone", "-q", "--depth=1", remote, work / "repository"], check=True)
+    (work / "event.json").write_text(json.dumps(case.event))
+    runner = Runner(
+        event_name="issues",
+        event_path=work / "event.json",
+        repository="octo/shop",
+        server_url=f"file://{case.hosted.remotes}",
+        api_url=case.memory.api,
+        run_id="77",
+        run_attempt="1",
+        token=WRITE,
+    )
+    return propose(runner, Wish(work / "repository", folder, "agent-fix", **wish))
+
+
+def refused(case: Any, folder: Path, because: str) -> None:
     """Nothing was pushed and nothing opened, and the issue says why."""
-    done = run(case)
-    assert done.failed == "", done.log
+    assert not propose_here(case, folder).opened
     assert case.memory.pulls == case.branches == []
     (comment,) = case.memory.comments
     assert because in comment["body"], comment["body"]
-    assert done.commands == []
 
 
 def test_an_honest_artifact_is_proposed(case):
@@ -131,8 +151,7 @@ def test_paths_that_no_patch_may_bring(path):
     ids=lambda value: value[:24] if len(value) < 60 else "",
 )  # fmt: skip
 def test_hostile_patches_are_refused(case, patch, because):
-    hand_over(case, patch)
-    refused(case, because)
+    refused(case, hand_over(case, patch), because)
 
 
 def test_large_and_wide_patches_are_refused():
@@ -166,14 +185,12 @@ def test_large_and_wide_patches_are_refused():
     ids=str,
 )
 def test_results_that_contradict_themselves_are_refused(case, changes, because):
-    hand_over(case, **changes)
-    refused(case, because)
+    refused(case, hand_over(case, **changes), because)
 
 
 @pytest.mark.parametrize("told", ["", "[]", "{", '{"status": "verified"}', "[" * 100_000])
 def test_results_of_another_form_are_refused(case, told):
-    hand_over(case, told=told)
-    refused(case, "not of this form")
+    refused(case, hand_over(case, told=told), "not of this form")
 
 
 def test_links_and_giants_in_the_artifact_are_not_read(case, tmp_path):
@@ -181,11 +198,11 @@ def test_links_and_giants_in_the_artifact_are_not_read(case, tmp_path):
     (tmp_path / "secret").write_text("hidden")
     (folder / "result.json").unlink()
     os.symlink(tmp_path / "secret", folder / "result.json")
-    refused(case, "result.json cannot be read")
+    refused(case, folder, "result.json cannot be read")
     case.memory.comments.clear()
     (folder / "result.json").unlink()
     (folder / "result.json").write_bytes(b" " * (2 * 2**20))
-    refused(case, "is larger than")
+    refused(case, folder, "is larger than")
 
 
 def test_texts_of_the_model_stay_in_their_boxes(case):
@@ -199,18 +216,16 @@ def test_texts_of_the_model_stay_in_their_boxes(case):
 
 
 def test_what_reads_as_a_special_case_of_a_test_is_a_finding(case):
-    cheat = GOOD.replace(
-        "@@ -19,5 +19,5 @@", "@@ -19,5 +19,7 @@"
-    ).replace(
-        "+    start = (number - 1) * size\n",
-        "+    if items == list(range(25)) and number == 1:\n"
-        "+        return [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]\n"
-        "+    start = number * size\n",
-    )  # fmt: skip
-    hand_over(case, cheat)
-    done = run(case)
-    assert done.failed == ""
-    assert len(case.memory.comments) + len(case.memory.pulls) == 1
+    basket = "tests/test_shop.py::test_basket"
+    cheat = (
+        "diff --git a/shop/basket.py b/shop/basket.py\n--- a/shop/basket.py\n+++ b/shop/basket.py\n"
+        "@@ -18,4 +18,6 @@ class Basket:\n \n     def discounted(self, percent):\n"
+        '         """Return the total after a discount, in cents, rounded down."""\n'
+        "+        if percent == 10:\n+            return 945\n"
+        "         return self.total() * (100 - percent) // 100\n"
+    )
+    folder = hand_over(case, cheat, targets=[basket], fixed=[basket])
+    refused(case, folder, "a finding: ")
 
 
 @pytest.mark.parametrize(
