@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from agent.status import AgentError, Status
 from policies.base import Frozen
@@ -52,8 +52,6 @@ class Solved(Frozen):
     `targets`, `fixed` and `broken` hold at most `MAX_NAMES` test ids; `test_files` the files that
     hold tests; `patch_sha256` is the digest of the patch's file, empty without one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
     version: Literal[1] = 1
     status: Status

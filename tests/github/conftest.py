@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,11 @@ class Case:
     event: dict[str, Any]
     script: Callable[..., str]
 
+    def says(self, **issue: Any) -> None:
+        """Have the issue say something else, in the event and on the server."""
+        self.event["issue"].update(issue)
+        self.memory.issues[12].update(issue)
+
     @property
     def remote(self) -> Path:
         """The bare repository."""
@@ -61,19 +67,31 @@ class Case:
 
 
 @pytest.fixture
-def case(tmp_path: Path, git_repo: Any) -> Iterator[Case]:
-    return_value = make_case(tmp_path, git_repo(shop.files()))
-    with serving(return_value.memory):
-        return_value.hosted.api_url = return_value.memory.api
-        yield return_value
+def new_case(tmp_path: Path) -> Iterator[Callable[..., Case]]:
+    """Make cases of a repository with these files."""
+    with ExitStack() as stack:
+        yield lambda files: stack.enter_context(open_case(tmp_path, files))
 
 
-def make_case(tmp_path: Path, repo: Path) -> Case:
-    """The case of a repository; its server is not started."""
-    remote = tmp_path / "remotes/octo/shop.git"
-    subprocess.run(["git", "-C", repo, "branch", "-qM", "main"], check=True)
-    subprocess.run(["git", "clone", "-q", "--bare", repo, remote], check=True)
-    (tmp_path / "jobs").mkdir()
+@pytest.fixture
+def case(new_case: Callable[..., Case]) -> Case:
+    """The example as a case of its own."""
+    return new_case(shop.files())
+
+
+@pytest.fixture(scope="module")
+def proposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Case, dict[str, Done]]]:
+    """The example after the workflow has run with a policy that knows the fix; look, but do not
+    touch."""
+    with open_case(tmp_path_factory.mktemp("proposed"), shop.files()) as made:
+        yield made, made.good()
+
+
+@contextmanager
+def open_case(folder: Path, files: Mapping[str, bytes]) -> Iterator[Case]:
+    """A case in an empty folder, with its server."""
+    remote = new_remote(folder, files)
+    (folder / "jobs").mkdir()
     memory = Memory(issues={12: copy.deepcopy(ISSUE)})
     event = {
         "action": "labeled",
@@ -82,5 +100,25 @@ def make_case(tmp_path: Path, repo: Path) -> Case:
         "sender": {"login": "ada"},
         "repository": {"full_name": "octo/shop", "default_branch": "main"},
     }
-    hosted = Hosted(tmp_path / "jobs", tmp_path / "remotes", "")
-    return Case(hosted, memory, event, lambda *given, **more: shop.script(tmp_path, *given, **more))
+    with serving(memory):
+        hosted = Hosted(folder / "jobs", remote.parent.parent, memory.api)
+        yield Case(
+            hosted, memory, event, lambda *given, **more: shop.script(folder, *given, **more)
+        )
+
+
+def new_remote(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """A bare repository with one commit of these files on `main`."""
+    work, remote = folder / "work", folder / "remotes/octo/shop.git"
+    for name, data in files.items():
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / name).write_bytes(data)
+    identity = ["-c", "user.name=tester", "-c", "user.email=tester@localhost"]
+    for command in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        [*identity, "commit", "-qm", "start"],
+        ["clone", "-q", "--bare", ".", str(remote)],
+    ):
+        subprocess.run(["git", *command], cwd=work, check=True)
+    return remote

@@ -22,7 +22,6 @@ from tests.github.expressions import evaluate, fill
 
 ROOT = Path(__file__).parents[2]
 WORKFLOW = ROOT / ".github/workflows/agent-fix.yml"
-TIMEOUT = 280
 READ, WRITE = "token-that-reads", "token-that-writes"
 
 
@@ -41,7 +40,8 @@ class Done:
 class Hosted:
     """GitHub as a workflow sees it: a remote, an API, events and artifacts.
 
-    `solved` are the outputs of a solve job that was not run.
+    `solved` are the outputs of a solve job that was not run; with `installed`, Apprentice is on the
+    runner already; `timeout` is for each step, in seconds.
     """
 
     folder: Path
@@ -51,6 +51,7 @@ class Hosted:
     run_id: str = "77"
     artifacts: dict[str, tuple[str, str, Path]] = field(default_factory=dict)
     installed: bool = True
+    timeout: float = 280.0
     solved: dict[str, str] = field(default_factory=dict)
 
     def run(
@@ -194,7 +195,7 @@ class Hosted:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=TIMEOUT,
+            timeout=self.timeout,
         )
         done.log += ran.stdout
         done.commands += _commands(ran.stdout)

@@ -6,13 +6,15 @@ import json
 
 import pytest
 
+from agent.github.feedback import origin
+from agent.github.runner import Runner
 from policies.experience.store import Store
 from tests.agent import shop
 from tests.github.hosted import READ, WRITE
 
 
-def test_a_labelled_issue_becomes_a_draft_pull_request(case):
-    jobs = case.good()
+def test_a_labelled_issue_becomes_a_draft_pull_request(proposed):
+    case, jobs = proposed
     assert [(name, job.failed) for name, job in jobs.items()] == [("solve", ""), ("propose", "")]
     assert jobs["solve"].outputs["propose"] == "true"
     (pull,) = case.memory.pulls
@@ -35,8 +37,8 @@ def test_a_labelled_issue_becomes_a_draft_pull_request(case):
     assert pull["html_url"] in jobs["propose"].summary
 
 
-def test_the_branch_holds_the_fix_alone_on_the_default_branch(case):
-    case.good()
+def test_the_branch_holds_the_fix_alone_on_the_default_branch(proposed):
+    case, _ = proposed
     (branch,) = case.branches
     assert branch == case.memory.pulls[0]["head_ref"]
     assert case.git("diff", "--name-only", "main", branch) == "shop/catalogue.py\n"
@@ -44,8 +46,8 @@ def test_the_branch_holds_the_fix_alone_on_the_default_branch(case):
     assert case.git("log", "-1", "--format=%an %s", branch) == "apprentice-agent Fix issue 12\n"
 
 
-def test_only_the_job_that_proposes_holds_a_token_that_writes(case):
-    jobs = case.good()
+def test_no_token_is_shown_or_kept(proposed):
+    case, jobs = proposed
     assert jobs["solve"].commands == jobs["propose"].commands == []
     for job in jobs.values():
         assert READ not in job.log
@@ -56,10 +58,18 @@ def test_only_the_job_that_proposes_holds_a_token_that_writes(case):
             assert READ.encode() not in path.read_bytes()
 
 
-def test_a_second_run_finds_its_pull_request(case):
-    first = case.good()
-    second = case.good()
-    assert second["propose"].outputs == first["propose"].outputs
+def test_the_job_that_runs_the_agent_has_only_read(proposed):
+    case, _ = proposed
+    asked = [line for line in case.memory.asked if not line.startswith("GET ")]
+    assert asked == ["POST /api/v3/repos/octo/shop/pulls"]
+
+
+def test_the_same_patch_again_finds_its_pull_request(proposed):
+    case, jobs = proposed
+    case.hosted.solved = jobs["solve"].outputs
+    again = case.hosted.run("issues", case.event, {"model": "m", "install": ""}, only="propose")
+    assert again["propose"].failed == ""
+    assert jobs["propose"].summary == again["propose"].summary
     assert len(case.memory.pulls) == len(case.branches) == 1
 
 
@@ -86,19 +96,8 @@ REPRODUCTION = (
 )
 
 
-@pytest.fixture
-def untested(tmp_path, git_repo):
-    from tests.github.conftest import make_case
-    from tests.github.server import serving
-
-    made = make_case(tmp_path, git_repo({**shop.files(), "tests/test_shop.py": NOTHING}))
-    with serving(made.memory):
-        made.hosted.api_url = made.memory.api
-        yield made
-
-
-def test_a_fix_that_rests_on_the_models_own_test_needs_leave(untested):
-    case = untested
+def test_a_fix_that_rests_on_the_models_own_test_needs_leave(new_case):
+    case = new_case({**shop.files(), "tests/test_shop.py": NOTHING})
     replies = [REPRODUCTION, shop.PLAN, shop.GOOD]
     case.labelled(case.script(replies))
     assert case.memory.pulls == []
@@ -113,31 +112,31 @@ def test_a_fix_that_rests_on_the_models_own_test_needs_leave(untested):
     assert "def test_it" in case.git("show", f"{branch}:tests/test_reproduction.py")
 
 
-@pytest.mark.parametrize(("merged", "outcome"), [(True, "merged"), (False, "closed")])
-def test_what_becomes_of_the_pull_request_flows_back(case, tmp_path, merged, outcome):
-    case.good()
-    (pull,) = case.memory.pulls
-    closed = {
+def closed(pull, *, merged, repository="octo/shop"):
+    """The event of a pull request that is closed."""
+    return {
         "action": "closed",
         "pull_request": {
             "number": pull["number"],
             "merged": merged,
             "body": pull["body"],
-            "head": {"ref": pull["head_ref"], "repo": {"full_name": "octo/shop"}},
+            "head": {"ref": pull["head_ref"], "repo": {"full_name": repository}},
         },
         "sender": {"login": "ada"},
         "repository": {"full_name": "octo/shop", "default_branch": "main"},
     }
-    jobs = case.hosted.run("pull_request", closed)
+
+
+@pytest.mark.parametrize(("merged", "outcome"), [(True, "merged"), (False, "closed")])
+def test_what_becomes_of_the_pull_request_flows_back(proposed, merged, outcome):
+    case, _ = proposed
+    (pull,) = case.memory.pulls
+    jobs = case.hosted.run("pull_request", closed(pull, merged=merged))
     assert {name: job.failed for name, job in jobs.items()} == {"feedback": ""}
-    kept = [
-        folder for name, _, folder in case.hosted.artifacts.values()
-        if name == "apprentice-experience"
-    ]  # fmt: skip
-    added = json.loads(
-        shop.agent("experience", "import", kept[0] / "experience.db", "--json").stdout
-    )
-    (trajectory,) = added["added"]
+    name, _, folder = list(case.hosted.artifacts.values())[-1]
+    assert name == "apprentice-experience"
+    done = shop.agent("experience", "import", folder / "experience.db", "--json")
+    (trajectory,) = json.loads(done.stdout)["added"]
     assert trajectory in pull["body"]
     with Store.open() as store:
         events = list(store.events(trajectory))
@@ -146,18 +145,22 @@ def test_what_becomes_of_the_pull_request_flows_back(case, tmp_path, merged, out
     assert events[-1].link.endswith(f"/octo/shop/pull/{pull['number']}")
 
 
-def test_feedback_is_taken_from_branches_of_the_repository_alone(case):
-    case.good()
+def test_feedback_without_the_artifact_is_no_failure(proposed):
+    case, _ = proposed
     (pull,) = case.memory.pulls
-    stranger = {
-        "action": "closed",
-        "pull_request": {
-            "number": 5,
-            "merged": True,
-            "body": pull["body"],
-            "head": {"ref": pull["head_ref"], "repo": {"full_name": "mallory/shop"}},
-        },
-        "sender": {"login": "mallory"},
-        "repository": {"full_name": "octo/shop"},
-    }
-    assert case.hosted.run("pull_request", stranger) == {}
+    late = {**pull, "body": pull["body"].replace("run=77", "run=66")}
+    jobs = case.hosted.run("pull_request", closed(late, merged=True))
+    assert jobs["feedback"].failed == ""
+
+
+def test_feedback_is_taken_from_branches_of_the_repository_alone(proposed, tmp_path):
+    case, _ = proposed
+    (pull,) = case.memory.pulls
+    for event in (
+        closed(pull, merged=True, repository="mallory/shop"),
+        closed({**pull, "head_ref": "mine"}, merged=True),
+    ):
+        assert case.hosted.run("pull_request", event) == {}
+        (tmp_path / "event.json").write_text(json.dumps(event))
+        runner = Runner("pull_request", tmp_path / "event.json", "octo/shop", "", "", "1", "1", "")
+        assert origin(runner) is None
