@@ -10,7 +10,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("agent", "tools", "policies")
-HEAVY = {"torch", "transformers", "litellm", "xllamacpp", "docker", "git", "tree_sitter", "httpx"}
+HEAVY = {
+    "torch", "transformers", "litellm", "xllamacpp", "docker", "git", "tree_sitter", "httpx",
+    "github", "requests",
+}  # fmt: skip
 
 
 def imports(path, *, top_level):

@@ -15,7 +15,7 @@ from tests.agent import shop
 
 def test_help_names_every_command():
     text = shop.agent("--help").stdout
-    for command in ("solve", "models", "experience", "doctor"):
+    for command in ("solve", "models", "experience", "github", "doctor"):
         assert command in text
 
 
