@@ -106,7 +106,7 @@ def read(folder: Path) -> tuple[Solved, str]:
     """
     data = _bytes(folder / RESULT, MAX_RESULT_BYTES)
     if data is None:
-        raise ArtifactError(f"the artifact holds no {RESULT}")
+        raise ArtifactError("the job that solves ended without a result: its log says why")
     try:
         solved = Solved.model_validate_json(data)
     except ValidationError as error:

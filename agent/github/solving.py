@@ -59,11 +59,16 @@ def solve_event(runner: Runner, request: Request, shown: Listener) -> Solved | R
         runner.output(status="refused", propose="true" if refused.told else "false")
         runner.summary(f"Issue {event.issue.number} was not worked on: {code(refused.reason)}")
         return refused
-    text = issue_text(event.issue.title, event.issue.body)
-    with _own_secrets(request):
-        seen = _Seen(shown)
-        order = Order(request.repository, text, overrides=request.overrides)
-        outcome = run(order, Audience(view=nullcontext(seen)))
+    seen = _Seen(shown)
+    try:
+        with _own_secrets(request):
+            text = issue_text(event.issue.title, event.issue.body)
+            order = Order(request.repository, text, overrides=request.overrides)
+            outcome = run(order, Audience(view=nullcontext(seen)))
+    except Exception as error:
+        runner.output(status="environment", propose="true")
+        runner.summary(f"The agent did not start: {code(str(error), 1000)}")
+        raise
     solved = write(
         request.output,
         _solved(event.issue.number, outcome, seen),

@@ -89,6 +89,15 @@ def test_an_environment_that_fails_is_red_and_said(case):
     assert "opens no pull request" in case.memory.comments[0]["body"]
 
 
+def test_a_run_that_cannot_begin_is_red_and_said(new_case):
+    case = new_case({"notes.txt": b"no code, no tests"})
+    jobs = case.good()
+    assert {name: job.failed for name, job in jobs.items()} == {"solve": "Solve", "propose": ""}
+    assert "no tests were found" in jobs["solve"].log
+    assert "no tests were found" in jobs["solve"].summary
+    assert "ended without a result" in case.memory.comments[0]["body"]
+
+
 NOTHING = b"from shop.basket import total\n\ndef test_nothing():\n    assert total\n"
 REPRODUCTION = (
     "create_file\npath: tests/test_reproduction.py\n```python\n"
