@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -148,12 +148,14 @@ def feedback(
         _say({"outcome": given.outcome if given else None}, as_json)
 
 
-def _say(report: dict[str, object], as_json: bool) -> None:
+def _say(report: dict[str, Any], as_json: bool) -> None:
     from agent.ui.text import printable
 
     if as_json:
         print(json.dumps({"schema": 1, **report}))
         return
-    for name in ("status", "message", "opened", "page", "reasons", "trajectory", "outcome"):
+    for name in ("status", "message", "opened", "page", "trajectory", "outcome"):
         if report.get(name):
             print(f"{name}: {printable(str(report[name]))}")
+    for reason in report.get("reasons") or ():
+        print(f"because: {printable(reason)}")

@@ -122,3 +122,18 @@ def new_remote(folder: Path, files: Mapping[str, bytes]) -> Path:
     ):
         subprocess.run(["git", *command], cwd=work, check=True)
     return remote
+
+
+def closed(pull: Any, *, merged: bool, repository: str = "octo/shop") -> dict[str, Any]:
+    """The event of a pull request that is closed."""
+    return {
+        "action": "closed",
+        "pull_request": {
+            "number": pull["number"],
+            "merged": merged,
+            "body": pull["body"],
+            "head": {"ref": pull["head_ref"], "repo": {"full_name": repository}},
+        },
+        "sender": {"login": "ada"},
+        "repository": {"full_name": "octo/shop", "default_branch": "main"},
+    }

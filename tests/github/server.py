@@ -26,6 +26,7 @@ class Memory:
     pulls: list[dict[str, Any]] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     broken: int = 0
+    said: str = "no"
 
     @property
     def api(self) -> str:
@@ -73,7 +74,7 @@ def _answer(memory: Memory, method: str, target: str, sent: Any, headers: Any) -
     path = unquote(place.path)
     memory.asked.append(f"{method} {path}")
     if memory.broken:
-        return memory.broken, {"message": "no"}
+        return memory.broken, {"message": memory.said}
     token = (headers.get("Authorization") or "").partition(" ")[2]
     if token not in ("", READ, WRITE):
         return 401, {"message": "Bad credentials"}

@@ -6,10 +6,9 @@ import json
 
 import pytest
 
-from agent.github.feedback import origin
-from agent.github.runner import Runner
 from policies.experience.store import Store
 from tests.agent import shop
+from tests.github.conftest import closed
 from tests.github.hosted import READ, WRITE
 
 
@@ -121,21 +120,6 @@ def test_a_fix_that_rests_on_the_models_own_test_needs_leave(new_case):
     assert "def test_it" in case.git("show", f"{branch}:tests/test_reproduction.py")
 
 
-def closed(pull, *, merged, repository="octo/shop"):
-    """The event of a pull request that is closed."""
-    return {
-        "action": "closed",
-        "pull_request": {
-            "number": pull["number"],
-            "merged": merged,
-            "body": pull["body"],
-            "head": {"ref": pull["head_ref"], "repo": {"full_name": repository}},
-        },
-        "sender": {"login": "ada"},
-        "repository": {"full_name": "octo/shop", "default_branch": "main"},
-    }
-
-
 @pytest.mark.parametrize(("merged", "outcome"), [(True, "merged"), (False, "closed")])
 def test_what_becomes_of_the_pull_request_flows_back(proposed, merged, outcome):
     case, _ = proposed
@@ -160,16 +144,3 @@ def test_feedback_without_the_artifact_is_no_failure(proposed):
     late = {**pull, "body": pull["body"].replace("run=77", "run=66")}
     jobs = case.hosted.run("pull_request", closed(late, merged=True))
     assert jobs["feedback"].failed == ""
-
-
-def test_feedback_is_taken_from_branches_of_the_repository_alone(proposed, tmp_path):
-    case, _ = proposed
-    (pull,) = case.memory.pulls
-    for event in (
-        closed(pull, merged=True, repository="mallory/shop"),
-        closed({**pull, "head_ref": "mine"}, merged=True),
-    ):
-        assert case.hosted.run("pull_request", event) == {}
-        (tmp_path / "event.json").write_text(json.dumps(event))
-        runner = Runner("pull_request", tmp_path / "event.json", "octo/shop", "", "", "1", "1", "")
-        assert origin(runner) is None

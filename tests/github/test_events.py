@@ -9,9 +9,12 @@ import pytest
 
 from agent.github.client import Client
 from agent.github.event import IssueEvent, read_event
+from agent.github.feedback import origin
 from agent.github.gate import refusal
+from agent.github.report import Origin, mark
 from agent.github.runner import Runner
 from agent.status import EnvironmentFailure, UsageError
+from tests.github.conftest import closed
 from tests.github.hosted import READ
 
 
@@ -171,3 +174,23 @@ def test_errors_are_json_where_asked(monkeypatch):
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     done = shop.agent("github", "solve", "--output", "x", "--json")
     assert (done.exit_code, json.loads(done.stdout)["status"]) == (2, "usage")
+
+
+def test_feedback_from_another_repository_does_not_count(case, tmp_path):
+    body = mark(Origin("01k" + "a" * 23, "77"))
+    pull = {"number": 5, "body": body, "head_ref": "apprentice/issue-12-abc"}
+
+    def found(event: Any) -> Any:
+        (tmp_path / "event.json").write_text(json.dumps(event))
+        path = tmp_path / "event.json"
+        return origin(Runner("pull_request", path, "octo/shop", "", "", "1", "1", ""))
+
+    assert found(closed(pull, merged=True))
+    for event in (
+        closed(pull, merged=True, repository="mallory/shop"),
+        closed({**pull, "head_ref": "mine"}, merged=True),
+        closed({**pull, "body": None}, merged=True),
+        {**closed(pull, merged=True), "action": "edited"},
+    ):
+        assert found(event) is None
+    assert case.hosted.run("pull_request", closed(pull, merged=True, repository="mallory/x")) == {}

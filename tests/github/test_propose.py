@@ -271,3 +271,12 @@ def test_an_api_that_fails_is_an_environment_error(case):
     assert done.failed == "Propose"
     assert "answers 403 (no)" in done.log
     assert case.branches == []
+
+
+def test_the_runner_obeys_no_line_of_the_log(case):
+    """Also where somebody's text comes into an error message."""
+    hand_over(case)
+    case.memory.broken, case.memory.said = 403, "no\n::add-mask::y\n##[warning]z"
+    done = run(case)
+    assert "\n::add-mask::y\n" in done.log
+    assert done.commands == []
