@@ -21,7 +21,7 @@ _HINTS = {
     401: "The token in GITHUB_TOKEN is not valid.",
     403: "The token may not do this: see the permissions in docs/github.md.",
     404: "Check the address. What is private needs a token in GITHUB_TOKEN.",
-    422: "See docs/github.md: a repository must allow Actions to create pull requests.",
+    422: "The repository's settings may not allow this: see docs/github.md.",
 }
 
 

@@ -23,7 +23,7 @@ from agent.github.report import Origin, comment, message_of, pull_request, title
 from agent.github.rules import Rules, problems, test_problems
 from agent.github.runner import Runner
 from agent.repository import open_repository
-from agent.status import AgentError, Status
+from agent.status import AgentError, EnvironmentFailure, Status
 from agent.verify.tamper import findings, hard_coded, suspicions
 
 if TYPE_CHECKING:
@@ -112,20 +112,14 @@ def _make(
         if there := client.pull_request_of(branch):
             return there, []
         push(repo, commit, branch, f"{runner.server_url}/{runner.repository}.git", runner.token)
-    verified = solved.status is Status.VERIFIED
-    page = client.open_draft(
-        branch,
-        event.repository.default_branch,
-        title_of(number, event.issue.title, verified=verified),
-        pull_request(
-            solved,
-            checked.diff,
-            checked.notes,
-            Origin(solved.trajectory, runner.run_id),
-            _link(runner, wish.artifact_id),
-        ),
-    )
-    return page, []
+    title = title_of(number, event.issue.title, verified=solved.status is Status.VERIFIED)
+    origin, link = Origin(solved.trajectory, runner.run_id), _link(runner, wish.artifact_id)
+    text = pull_request(solved, checked.diff, checked.notes, origin, link)
+    try:
+        return client.open_draft(branch, event.repository.default_branch, title, text), []
+    except EnvironmentFailure as error:
+        said = f"{error}. {error.hint}".removesuffix(". ")
+        return "", [f"the branch {branch} holds the fix, but a draft cannot be opened: {said}"]
 
 
 def _claims(solved: Solved, number: int, patch: str, *, unverified: bool) -> list[str]:
@@ -199,6 +193,6 @@ def _told(runner: Runner, proposal: Proposal) -> Proposal:
     page = proposal.page if re.fullmatch(r"https?://[!-~]{1,500}", proposal.page) else ""
     runner.output(opened="true" if proposal.opened else "false", page=page)
     lines = [f"- {code(reason, 500)}" for reason in proposal.reasons]
-    title = "A draft pull request is open" if proposal.opened else "No pull request"
+    title = "There is a pull request" if proposal.opened else "No pull request"
     runner.summary("\n".join([f"### {title}", page, "", *lines]))
     return proposal

@@ -27,6 +27,7 @@ class Memory:
     asked: list[str] = field(default_factory=list)
     broken: int = 0
     said: str = "no"
+    refuses_drafts: bool = False
 
     @property
     def api(self) -> str:
@@ -95,6 +96,8 @@ def _answer(memory: Memory, method: str, target: str, sent: Any, headers: Any) -
     if rest == "pulls" and method == "GET":
         head = parse_qs(place.query)["head"][0]
         return 200, [pull for pull in memory.pulls if f"octo:{pull['head_ref']}" == head]
+    if rest == "pulls" and memory.refuses_drafts:
+        return 422, {"message": "Draft pull requests are not supported in this repository."}
     if rest == "pulls":
         number = 100 + len(memory.pulls)
         page = f"https://github.test/octo/shop/pull/{number}"

@@ -280,3 +280,14 @@ def test_the_runner_obeys_no_line_of_the_log(case):
     done = run(case)
     assert "\n::add-mask::y\n" in done.log
     assert done.commands == []
+
+
+def test_a_repository_without_drafts_is_told_where_the_fix_is(case):
+    case.memory.refuses_drafts = True
+    folder = hand_over(case)
+    assert not propose_here(case, folder).opened
+    (comment,) = case.memory.comments
+    (branch,) = case.branches
+    assert f"the branch {branch} holds the fix" in comment["body"]
+    case.memory.refuses_drafts = False
+    assert propose_here(case, folder).opened
