@@ -116,6 +116,8 @@ class Hosted:
             "GITHUB_RUN_ID": self.run_id,
             "GITHUB_RUN_ATTEMPT": "1",
         }
+        if ours := os.environ.get("PYTHONPATH"):
+            env["PYTHONPATH"] = ours
         done = Done()
         steps = self._steps(job["steps"], context, env, work / "workspace", done)
         done.outputs = {
