@@ -138,7 +138,10 @@ class Store:
         given = list(events)
         run, theirs = ([e for e in of if not isinstance(e, Feedback)] for of in (known, given))
         shared = min(len(run), len(theirs))
-        if run[:shared] != theirs[:shared]:
+        if any(
+            one.model_dump_json() != other.model_dump_json()
+            for one, other in zip(run, theirs, strict=False)
+        ):
             raise StoreError(f"{trajectory_id} is another trajectory here: it was not taken over")
         told = [e for e in given if isinstance(e, Feedback) and e not in known]
         rows = [make_row(event) for event in (*theirs[shared:], *told)]

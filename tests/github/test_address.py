@@ -68,3 +68,12 @@ def test_the_command_line_takes_one_issue(tmp_path):
     assert (done.exit_code, json.loads(done.stdout)["status"]) == (2, "usage")
     done = shop.agent("solve", "--issue-url", "nonsense", "--json")
     assert "no address" in json.loads(done.stdout)["message"]
+
+
+def test_the_command_line_reads_the_issue_before_all_else(case, tmp_path, monkeypatch):
+    for name, value in variables(case, GITHUB_TOKEN=READ).items():
+        monkeypatch.setenv(name, value)
+    url = f"{case.memory.url}/octo/shop/issues/12"
+    done = shop.agent("solve", "--issue-url", url, "--repo", tmp_path, "--json")
+    assert "not in a git repository" in json.loads(done.stdout)["message"]
+    assert case.memory.asked == ["GET /api/v3/repos/octo/shop/issues/12"]

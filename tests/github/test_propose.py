@@ -291,3 +291,12 @@ def test_a_repository_without_drafts_is_told_where_the_fix_is(case):
     assert f"the branch {branch} holds the fix" in comment["body"]
     case.memory.refuses_drafts = False
     assert propose_here(case, folder).opened
+
+
+def test_what_changes_between_the_jobs_is_seen(case):
+    folder = hand_over(case)
+    case.memory.issues[12]["labels"] = []
+    assert "taken away" in propose_here(case, folder).reasons[0]
+    assert case.memory.comments == []
+    case.memory.issues[12] |= {"labels": [{"name": "agent-fix"}], "body": "something else"}
+    refused(case, folder, "edited after it was labelled")
