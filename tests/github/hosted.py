@@ -40,8 +40,7 @@ class Done:
 class Hosted:
     """GitHub as a workflow sees it: a remote, an API, events and artifacts.
 
-    `solved` are the outputs of a solve job that was not run; with `installed`, Apprentice is on the
-    runner already; `timeout` is for each step, in seconds.
+    With `installed`, Apprentice is on the runner already; `timeout` is for each step, in seconds.
     """
 
     folder: Path
@@ -52,7 +51,6 @@ class Hosted:
     artifacts: dict[str, tuple[str, str, Path]] = field(default_factory=dict)
     installed: bool = True
     timeout: float = 280.0
-    solved: dict[str, str] = field(default_factory=dict)
 
     def run(
         self,
@@ -60,9 +58,12 @@ class Hosted:
         event: Mapping[str, Any],
         inputs: Mapping[str, Any] | None = None,
         secrets: Mapping[str, str] | None = None,
-        only: str | None = None,
+        solved: Mapping[str, str] | None = None,
     ) -> dict[str, Done]:
-        """Run the reusable workflow for an event; the jobs that were not skipped."""
+        """Run the reusable workflow for an event; the jobs that were not skipped.
+
+        With `solved`, the solve job is not run, but taken to have put that out.
+        """
         flow = yaml.safe_load(WORKFLOW.read_text())
         declared = flow[True]["workflow_call"]["inputs"]
         given = {name: declared[name].get("default") for name in declared} | dict(inputs or {})
@@ -70,7 +71,7 @@ class Hosted:
         done: dict[str, Done] = {}
         for name, job in flow["jobs"].items():
             needs = {
-                one: {"outputs": done[one].outputs if one in done else self.solved}
+                one: {"outputs": done[one].outputs if one in done else dict(solved or {})}
                 for one in ([job["needs"]] if "needs" in job else [])
             }
             context = {
@@ -85,7 +86,9 @@ class Hosted:
                     "token": WRITE if job["permissions"].get("contents") == "write" else READ,
                 },
             }
-            if (only is None or only == name) and evaluate(job["if"], context):
+            if solved is not None and name == "solve":
+                continue
+            if evaluate(job["if"], context):
                 done[name] = self._job(name, job, context, event_name, event)
         return done
 

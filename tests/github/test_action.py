@@ -65,8 +65,8 @@ def test_the_job_that_runs_the_agent_has_only_read(proposed):
 
 def test_the_same_patch_again_finds_its_pull_request(proposed):
     case, jobs = proposed
-    case.hosted.solved = jobs["solve"].outputs
-    again = case.hosted.run("issues", case.event, {"model": "m", "install": ""}, only="propose")
+    inputs, solved = {"model": "m", "install": ""}, jobs["solve"].outputs
+    again = case.hosted.run("issues", case.event, inputs, solved=solved)
     assert again["propose"].failed == ""
     assert jobs["propose"].summary == again["propose"].summary
     assert len(case.memory.pulls) == len(case.branches) == 1

@@ -66,8 +66,8 @@ def hand_over(case: Any, patch: str = GOOD, told: Any = None, **changes: Any) ->
 def run(case: Any, **inputs: Any) -> Done:
     """Run the job that proposes, as if the other one had left the artifact."""
     inputs = {"model": "m", "install": ""} | inputs
-    case.hosted.solved = {"propose": "true", "artifact-id": "1000"}
-    return case.hosted.run("issues", case.event, inputs, only="propose")["propose"]
+    solved = {"propose": "true", "artifact-id": "1000"}
+    return case.hosted.run("issues", case.event, inputs, solved=solved)["propose"]
 
 
 def propose_here(case: Any, folder: Path, **wish: Any) -> Any:
