@@ -50,7 +50,8 @@ class Solved(Frozen):
     """How a run ended, as the solving job tells it. Tests are counted by outcome.
 
     `targets`, `fixed` and `broken` hold at most `MAX_NAMES` test ids; `test_files` the files that
-    hold tests; `patch_sha256` is the digest of the patch's file, empty without one.
+    hold tests; `rejected` the findings in patches that were not taken. `patch_sha256` is the digest
+    of the patch's file, empty without one.
     """
 
     version: Literal[1] = 1
@@ -70,6 +71,7 @@ class Solved(Frozen):
     test_files: Annotated[tuple[Line, ...], Field(max_length=5000)] = ()
     findings: Names = ()
     suspicions: Names = ()
+    rejected: Names = ()
     new_test: NewTest | None = None
     attempts: Count = 0
     seconds: Seconds = 0.0

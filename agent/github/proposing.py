@@ -67,8 +67,8 @@ class _Checked:
 def propose(runner: Runner, wish: Wish) -> Proposal:
     """Open a draft pull request for the runner's event, or comment on its issue why not.
 
-    Sets the outputs `opened` ("true" or "false") and `page`. Raises AgentError when GitHub or git
-    fail, and for an issue that strangers must not be answered about.
+    An issue that nobody may be told about is left in silence. Sets the outputs `opened` ("true" or
+    "false") and `page`. Raises AgentError when GitHub or git fail.
     """
     event = read_event(runner.event_path, IssueEvent)
     client = Client(runner.repository, runner.api_url, runner.token)
@@ -84,7 +84,7 @@ def propose(runner: Runner, wish: Wish) -> Proposal:
             if not reasons:
                 made, reasons = _make(runner, wish, event, client, solved, patch)
         except AgentError as error:
-            if made or not _is_about_the_patch(error):
+            if not _is_about_the_patch(error):
                 raise
             reasons = [str(error)]
     if made:
@@ -129,7 +129,8 @@ def _claims(solved: Solved, number: int, patch: str, *, unverified: bool) -> lis
     if solved.status is Status.UNVERIFIED and not unverified:
         return [f"not verified: {solved.message}"]
     if solved.status not in (Status.VERIFIED, Status.UNVERIFIED):
-        return [f"{solved.status.value.replace('_', ' ')}: {solved.message}"]
+        rejected = [f"a rejected attempt: {finding}" for finding in solved.rejected]
+        return [f"{solved.status.value.replace('_', ' ')}: {solved.message}", *rejected]
     wrong = [f"a finding: {finding}" for finding in solved.findings]
     if not patch:
         wrong.append("there is no patch")
@@ -163,6 +164,7 @@ def _check(repo: Repo, wish: Wish, solved: Solved, patch: str) -> _Checked | lis
     if tampered:
         return [f"a finding: {finding}" for finding in tampered]
     notes = [*suspicions(before, after), *solved.suspicions]
+    notes += [f"a rejected attempt: {finding}" for finding in solved.rejected]
     if new is not None:
         notes.append(f"{new.path} was written by the model from the issue")
     return _Checked(staged, parts.diff, tuple(dict.fromkeys(notes)))

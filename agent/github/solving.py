@@ -20,7 +20,7 @@ from agent.run import Audience, Order, run
 from agent.status import Status, UsageError
 from agent.verify.outcomes import test_files
 from policies.base import Progress
-from policies.experience.events import AttemptEnded, Event, Sampled, TaskStarted
+from policies.experience.events import AttemptEnded, Event, Judged, Sampled, TaskStarted
 
 if TYPE_CHECKING:
     from agent.session import Listener
@@ -86,6 +86,7 @@ class _Seen:
     def __init__(self, shown: Listener) -> None:
         self.started: TaskStarted | None = None
         self.plan = ""
+        self.findings: tuple[str, ...] = ()
         self._shown = shown
 
     def __call__(self, event: Event | Progress) -> None:
@@ -94,6 +95,8 @@ class _Seen:
                 self.started = event
             case Sampled(phase="plan" | "critique", chosen=True):
                 self.plan = _thought(event)
+            case Judged(verified=False, findings=findings):
+                self.findings += findings
             case AttemptEnded(reason=reason) if reason != "solved":
                 self.plan = ""
         self._shown(event)
@@ -142,6 +145,7 @@ def _solved(number: int, outcome: Outcome, seen: _Seen) -> Solved:
         test_files=_names(test_files(before), 5000),
         findings=_names(verdict.findings) if verdict else (),
         suspicions=_names(verdict.suspicions) if verdict else (),
+        rejected=_names(tuple(dict.fromkeys(seen.findings))),
         new_test=NewTest(path=test.path, text=test.data.decode()) if test and verdict else None,
         attempts=outcome.attempts,
         seconds=round(budget.elapsed, 1),

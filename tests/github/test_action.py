@@ -73,13 +73,15 @@ def test_the_same_patch_again_finds_its_pull_request(proposed):
 
 
 def test_what_is_not_solved_is_said_on_the_issue(case):
-    jobs = case.labelled(case.script([shop.PLAN, shop.BAD, {"text": "?", "repeat": True}]))
+    cheat = shop.edit("(number - 1) * size", "    import pytest\n")
+    jobs = case.labelled(case.script([shop.PLAN, cheat, {"text": "?", "repeat": True}]))
     assert [job.failed for job in jobs.values()] == ["", ""]
     assert case.memory.pulls == case.branches == []
     (comment,) = case.memory.comments
     assert comment["issue"] == 12
     assert "opens no pull request" in comment["body"]
     assert "not solved: 2 attempts failed" in comment["body"]
+    assert "a rejected attempt: imports the test framework (pytest)" in comment["body"]
 
 
 def test_an_environment_that_fails_is_red_and_said(case):
