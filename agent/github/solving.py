@@ -20,7 +20,7 @@ from agent.run import Audience, Order, run
 from agent.status import Status, UsageError
 from agent.verify.outcomes import test_files
 from policies.base import Progress
-from policies.experience.events import AttemptEnded, Event, Judged, Sampled, TaskStarted
+from policies.experience.events import AttemptEnded, Event, Judged, Located, Sampled, TaskStarted
 
 if TYPE_CHECKING:
     from agent.session import Listener
@@ -85,7 +85,7 @@ class _Seen:
 
     def __init__(self, shown: Listener) -> None:
         self.started: TaskStarted | None = None
-        self.plan = ""
+        self.plan = self.suspects = ""
         self.findings: tuple[str, ...] = ()
         self._shown = shown
 
@@ -93,6 +93,8 @@ class _Seen:
         match event:
             case TaskStarted():
                 self.started = event
+            case Located(symbols=symbols):
+                self.suspects = "suspected: " + ", ".join(name for name, _ in symbols[:3])
             case Sampled(phase="plan" | "critique", chosen=True):
                 self.plan = _thought(event)
             case Judged(verified=False, findings=findings):
@@ -136,7 +138,7 @@ def _solved(number: int, outcome: Outcome, seen: _Seen) -> Solved:
         base_commit=started.base_commit,
         trajectory=outcome.trajectory,
         model=started.policy_version[:1000],
-        plan=seen.plan if verdict else "",
+        plan=(seen.plan or seen.suspects[:4000]) if verdict else "",
         targets=_names(outcome.targets),
         before=tally(before),
         after=tally(verdict.after) if verdict else {},

@@ -41,6 +41,7 @@ class Hosted:
     """GitHub as a workflow sees it: a remote, an API, events and artifacts.
 
     With `installed`, Apprentice is on the runner already; `timeout` is for each step, in seconds.
+    Scripted policies are made for `strategies` of conversation.
     """
 
     folder: Path
@@ -51,6 +52,7 @@ class Hosted:
     artifacts: dict[str, tuple[str, str, Path]] = field(default_factory=dict)
     installed: bool = True
     timeout: float = 280.0
+    strategies: str = "conversation"
 
     def run(
         self,
@@ -118,6 +120,7 @@ class Hosted:
             "GITHUB_API_URL": self.api_url,
             "GITHUB_RUN_ID": self.run_id,
             "GITHUB_RUN_ATTEMPT": "1",
+            **({"APPRENTICE_STRATEGIES": self.strategies} if self.strategies else {}),
         }
         if ours := os.environ.get("PYTHONPATH"):
             env["PYTHONPATH"] = ours

@@ -33,7 +33,7 @@ def test_a_fresh_runner_installs_the_program(case):
 def test_the_small_model_from_the_label_to_the_answer(new_case):
     pull(MODEL)
     case = new_case(CALC)
-    case.hosted.timeout = 1400
+    case.hosted.timeout, case.hosted.strategies = 1400, ""
     case.says(title="add(2, 3) returns -1 instead of 5", body="")
     install = "python -m pip install --quiet pytest"
     jobs = case.labelled(MODEL, install=install, samples="6", timeout="1300")
