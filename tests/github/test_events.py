@@ -13,6 +13,7 @@ from agent.github.feedback import origin
 from agent.github.gate import refusal
 from agent.github.report import Origin, mark
 from agent.github.runner import Runner
+from agent.github.solving import Request, solve_event
 from agent.status import EnvironmentFailure, UsageError
 from tests.github.conftest import closed
 from tests.github.hosted import READ
@@ -194,3 +195,14 @@ def test_feedback_from_another_repository_does_not_count(case, tmp_path):
     ):
         assert found(event) is None
     assert case.hosted.run("pull_request", closed(pull, merged=True, repository="mallory/x")) == {}
+
+
+@pytest.mark.parametrize("name", ["", "PATH", "LD_PRELOAD", "anthropic_api_key", "A B_KEY"])
+def test_a_key_has_the_name_of_a_key(case, tmp_path, name):
+    (tmp_path / "event.json").write_text(json.dumps(case.event))
+    output = tmp_path / "output"
+    place = (tmp_path / "event.json", "octo/shop", "", case.memory.api, "1", "1", READ, output)
+    request = Request(tmp_path, tmp_path / "out", "agent-fix", key_name=name, key="secret")
+    with pytest.raises(UsageError, match="no name of a key"):
+        solve_event(Runner("issues", *place), request, lambda _: None)
+    assert output.read_text() == "status=environment\npropose=true\n"
