@@ -99,7 +99,7 @@ def test_a_run_that_cannot_begin_is_red_and_said(new_case):
     assert "ended without a result" in case.memory.comments[0]["body"]
 
 
-NOTHING = b"from shop.basket import total\n\ndef test_nothing():\n    assert total\n"
+NOTHING = b"from shop.basket import Basket\n\ndef test_nothing():\n    assert Basket\n"
 REPRODUCTION = (
     "create_file\npath: tests/test_reproduction.py\n```python\n"
     "from shop.catalogue import page\n\ndef test_it():\n    assert page([1, 2], 1, 1) == [1]\n```"
