@@ -141,8 +141,8 @@ def check_branch(repo: Repo, branch: str) -> None:
 def _commit(repo: Repo, capture: Capture, verdict: Verdict, message: str) -> str:
     new = _commit_object(repo, capture, verdict, message)
     with (
-        _temporary_index(repo, copy=True) as env,
-        _patch_file(verdict.diff) as patch,
+        temporary_index(repo, copy=True) as env,
+        patch_file(verdict.diff) as patch,
     ):
         _apply_cached(repo, patch, env)
         target = f"commit {new[:12]}"
@@ -164,8 +164,8 @@ def _commit_object(repo: Repo, capture: Capture, verdict: Verdict, message: str)
         raise Conflict("HEAD has moved since the run began; nothing was written", _SAVED)
     with (
         git_errors(),
-        _temporary_index(repo, copy=False) as env,
-        _patch_file(verdict.diff) as patch,
+        temporary_index(repo, copy=False) as env,
+        patch_file(verdict.diff) as patch,
     ):
         repo.git.read_tree(capture.head, env=env)
         _apply_cached(repo, patch, env)
@@ -318,7 +318,7 @@ def _apply_cached(repo: Repo, patch: str, env: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def _temporary_index(repo: Repo, *, copy: bool) -> Iterator[dict[str, str]]:
+def temporary_index(repo: Repo, *, copy: bool) -> Iterator[dict[str, str]]:
     """The environment of an index of our own: empty, or a copy of the repository's."""
     with tempfile.TemporaryDirectory(prefix="apprentice-") as folder:
         index = Path(folder) / "index"
@@ -328,7 +328,8 @@ def _temporary_index(repo: Repo, *, copy: bool) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def _patch_file(diff: str) -> Iterator[str]:
+def patch_file(diff: str) -> Iterator[str]:
+    """The diff as a temporary file; its name."""
     with tempfile.NamedTemporaryFile(suffix=".patch") as file:
         file.write(diff.encode("utf-8", "surrogateescape"))
         file.flush()

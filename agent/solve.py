@@ -25,7 +25,7 @@ from policies.experience.events import Applied, Finished, Located, Prepared, Tas
 from policies.experience.redact import redact
 from policies.experience.store import Store, StoreError
 from tools.codemap import Codemap
-from tools.sandbox.base import Sandbox, SandboxError
+from tools.sandbox.base import File, Sandbox, SandboxError
 from tools.testing.results import TestEnvironmentError, TestRun
 
 TRACE_SECONDS = 20.0
@@ -34,7 +34,10 @@ Deliver = Callable[[Status, Verdict], Applied | None]
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended. `verdict` is None when no patch got as far as the verifier."""
+    """How a run ended. `verdict` is None when no patch got as far as the verifier.
+
+    `reproduction` is the test that the policy wrote from the issue, where it had to.
+    """
 
     status: Status
     message: str
@@ -46,6 +49,7 @@ class Outcome:
     budget: Budget | None = None
     applied: Applied | None = None
     hint: str = ""
+    reproduction: File | None = None
 
 
 def solve(
@@ -106,6 +110,7 @@ class _Run:
     before: TestRun | None = None
     targets: tuple[str, ...] = ()
     delivered: Outcome | None = None
+    reproduction: File | None = None
 
     def solve(self, deliver: Deliver) -> Outcome:
         issue, _ = redact(self.task.issue)
@@ -248,6 +253,7 @@ class _Run:
         if found is None:
             return False
         file, run = found
+        self.reproduction = file
         self.workspace = self.workspace.with_file(file)
         sandbox.write(file.path, file.data)
         self.targets = run.failing
@@ -328,6 +334,7 @@ class _Run:
             budget=self.budget,
             applied=applied,
             hint=hint,
+            reproduction=self.reproduction,
         )
 
 

@@ -13,6 +13,7 @@ PACKAGES = ("agent", "tools", "policies")
 HEAVY = {
     "torch", "transformers", "peft", "trl", "accelerate", "datasets", "matplotlib", "numpy",
     "litellm", "xllamacpp", "docker", "git", "tree_sitter", "httpx", "mcp",
+    "github", "requests",
 }  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from agent.cli import experience, models, tasks
+from agent.cli import experience, github, models, tasks
 from agent.cli.doctor import doctor
 from agent.cli.eval import evaluate
 from agent.cli.fix import fix
@@ -27,6 +27,7 @@ app.add_typer(tasks.app, name="tasks", help="Make tasks with known answers.")
 app.add_typer(models.app, name="models", help="List, fetch, add and serve models.")
 app.add_typer(experience.app, name="experience", help="Look into stored trajectories.")
 app.command("mcp")(mcp)
+app.add_typer(github.app, name="github", help="The steps of the GitHub Action.")
 app.command("doctor")(doctor)
 
 

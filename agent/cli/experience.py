@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from policies.experience.store import Store, Summary
 
 app = typer.Typer(help="Look at the trajectories of earlier runs.", no_args_is_help=True)
+
+
+class Outcome(StrEnum):
+    """What people make of a patch."""
+
+    KEPT = "kept"
+    MERGED = "merged"
+    REVERTED = "reverted"
+    CLOSED = "closed"
+
 
 _USAGE = 2
 _ENVIRONMENT = 3
@@ -84,17 +95,76 @@ def show(
             console.print(f"\n{status}", style="bold yellow", highlight=False)
 
 
+@app.command("feedback")
+def feedback(
+    name: Annotated[
+        str, typer.Argument(metavar="ID", help='An id, the beginning of one, or "last".')
+    ],
+    outcome: Annotated[
+        Outcome, typer.Argument(help="What became of the patch.", case_sensitive=False)
+    ],
+    note: Annotated[str, typer.Option(help="Why, in your own words.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Write the event as JSON.")] = False,
+) -> None:
+    """Tell what became of a trajectory's patch: training prefers what people keep."""
+    from policies.experience.events import Feedback
+    from policies.experience.redact import redact
+
+    event = Feedback.model_validate({"outcome": outcome.value, "note": redact(note)[0]})
+    with _store() as store:
+        if store is None:
+            raise _failed(f"no trajectory is called {name!r}: there are none yet", _USAGE)
+        trajectory = store.resolve(name)
+        store.add_feedback(trajectory, event)
+    if as_json:
+        typer.echo(json.dumps({"trajectory": trajectory, **event.model_dump(mode="json")}))
+    else:
+        typer.echo(f"{trajectory}: {outcome.value}")
+
+
+@app.command("import")
+def bring_in(
+    file: Annotated[Path, typer.Argument(help="An experience store, as the Action leaves one.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Write a JSON object.")] = False,
+) -> None:
+    """Take over the trajectories of another store, with the feedback on them."""
+    from policies.experience.store import Store
+
+    with _reported():
+        if not file.is_file():
+            raise _failed(f"{file} is no file", _USAGE)
+        with Store.open(file) as other, Store.open() as store:
+            added = {
+                summary.id: store.adopt(summary.id, other.events(summary.id))
+                for summary in other.trajectories(-1)
+            }
+    if as_json:
+        typer.echo(json.dumps({"schema": 1, "added": added}))
+    else:
+        for trajectory, events in added.items():
+            typer.echo(f"{trajectory}: {events} new events")
+
+
 @contextmanager
 def _store() -> Iterator[Store | None]:
     """The user's store, or None when nothing was recorded yet; errors end the command."""
-    from policies.experience.store import Store, StoreError, UnknownTrajectoryError, default_path
+    from policies.experience.store import Store, default_path
 
-    try:
+    with _reported():
         if not default_path().exists():
             yield None
             return
         with Store.open() as store:
             yield store
+
+
+@contextmanager
+def _reported() -> Iterator[None]:
+    """Turn the store's errors into a message and an exit code."""
+    from policies.experience.store import StoreError, UnknownTrajectoryError
+
+    try:
+        yield
     except UnknownTrajectoryError as error:
         raise _failed(str(error), _USAGE) from error
     except StoreError as error:

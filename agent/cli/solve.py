@@ -24,6 +24,9 @@ def solve(
     issue_file: Annotated[
         Path | None, typer.Option(help="Read the issue from a file ('-' for standard input).")
     ] = None,
+    issue_url: Annotated[
+        str | None, typer.Option(help="Read the issue from GitHub: https://…/OWNER/NAME/issues/N.")
+    ] = None,
     repo: Annotated[Path, typer.Option(help="The repository, or a folder in it.")] = Path(),
     test: Annotated[
         list[str] | None, typer.Option(help="A test that the fix must turn green (repeatable).")
@@ -67,7 +70,7 @@ def solve(
         from agent.run import Order, run
         from agent.task import clean_issue
 
-        text = clean_issue(_issue_text(issue, issue_file))
+        text = clean_issue(_issue_text(issue, issue_file, issue_url))
         if sum(map(bool, (commit, branch, patch, dry_run))) > 1:
             raise UsageError("--commit, --branch, --patch and --dry-run exclude each other")
         delivery = Delivery(
@@ -107,12 +110,16 @@ def _audience(silent: bool) -> Audience:
     )
 
 
-def _issue_text(issue: str | None, issue_file: Path | None) -> str:
-    if (issue is None) == (issue_file is None):
+def _issue_text(issue: str | None, issue_file: Path | None, issue_url: str | None) -> str:
+    if sum(given is not None for given in (issue, issue_file, issue_url)) != 1:
         raise UsageError(
-            "give the issue as an argument or with --issue-file",
+            "give the issue as an argument, with --issue-file or with --issue-url",
             'For example: agent solve "mean([]) raises ZeroDivisionError"',
         )
+    if issue_url is not None:
+        from agent.github.address import issue_at
+
+        return issue_at(issue_url)
     if issue_file is None:
         return issue or ""
     try:

@@ -21,6 +21,11 @@ def printable(text: str) -> str:
     return _UNSAFE.sub(_visible, text.replace("\r\n", "\n"))
 
 
+def without_unseen(text: str) -> str:
+    """The text with every unsafe character left out; newlines and tabs are kept."""
+    return _UNSAFE.sub("", text.replace("\r\n", "\n"))
+
+
 def _visible(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x100:

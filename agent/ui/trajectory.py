@@ -19,6 +19,7 @@ from policies.experience.events import (
     Applied,
     AttemptEnded,
     Event,
+    Feedback,
     Finished,
     Judged,
     Located,
@@ -250,6 +251,15 @@ def _finished(event: Finished, caps: Caps | None) -> Text:
     )
 
 
+def _feedback(event: Feedback, caps: Caps | None) -> Text:
+    style = "bold green" if event.outcome in ("kept", "merged") else "bold red"
+    text = _titled("feedback", f"{event.outcome}, says {event.source}", style=style)
+    for more in (event.link, event.note):
+        if more:
+            text.append("\n").append(_indented(more, caps))
+    return text
+
+
 _RENDERERS: dict[type, Callable[[Any, Caps | None], Text]] = {
     TaskStarted: _started,
     Prepared: _prepared,
@@ -264,6 +274,7 @@ _RENDERERS: dict[type, Callable[[Any, Caps | None], Text]] = {
     AttemptEnded: _ended,
     Applied: _applied,
     Finished: _finished,
+    Feedback: _feedback,
 }
 
 

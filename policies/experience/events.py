@@ -18,6 +18,7 @@ SCHEMA_VERSION = 1
 Phase = Literal["prepare", "reproduce", "plan", "edit", "test", "critique", "verify", "apply"]
 TestLabel = Literal["baseline", "reproduction", "candidate", "verification"]
 Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "hung"]
+FeedbackOutcome = Literal["kept", "merged", "reverted", "closed"]
 
 
 class _Event(Frozen):
@@ -177,7 +178,7 @@ class Applied(_Event):
 
 
 class Finished(_Event):
-    """The last event of a run that ended by itself or by Ctrl-C."""
+    """The last event of a run that ended by itself or by Ctrl-C; only feedback comes later."""
 
     kind: Literal["finished"] = "finished"
     status: str
@@ -189,6 +190,20 @@ class Finished(_Event):
     prompt_tokens: int = 0
     cached_tokens: int = 0
     completion_tokens: int = 0
+
+
+class Feedback(_Event):
+    """What people made of the patch, told after the run: the only event that may follow its end.
+
+    `kept` and `merged` speak for it, `reverted` and `closed` against it. `source` says who tells
+    ("user", "github"), `link` where it can be seen.
+    """
+
+    kind: Literal["feedback"] = "feedback"
+    outcome: FeedbackOutcome
+    source: str = "user"
+    link: str = ""
+    note: str = ""
 
 
 Event = Annotated[
@@ -205,7 +220,8 @@ Event = Annotated[
     | Judged
     | AttemptEnded
     | Applied
-    | Finished,
+    | Finished
+    | Feedback,
     Field(discriminator="kind"),
 ]
 

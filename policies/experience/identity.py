@@ -28,6 +28,11 @@ def new_id() -> str:
     return "".join(_CROCKFORD[fresh >> shift & 31] for shift in range(5 * (_LENGTH - 1), -1, -5))
 
 
+def is_id(text: str) -> bool:
+    """Whether it has the form of a trajectory's name."""
+    return len(text) == _LENGTH and set(text) <= set(_CROCKFORD)
+
+
 def process_mark(pid: int) -> str:
     """What sets process `pid` apart from a later one of the same number: boot and start time.
 

@@ -10,14 +10,14 @@ import hashlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from policies.experience.codec import EVENT_TYPES, CodecError, decode, encode
+from policies.experience.codec import CodecError, decode
 from policies.experience.database import (
     StoreError,
     UnknownTrajectoryError,
@@ -26,8 +26,9 @@ from policies.experience.database import (
     explained,
     transaction,
 )
-from policies.experience.events import SCHEMA_VERSION, Event, Finished, TaskStarted
-from policies.experience.identity import new_id, process_mark
+from policies.experience.events import Event, Feedback
+from policies.experience.identity import is_id, new_id, process_mark
+from policies.experience.rows import insert, make_row, next_seq, stamp
 from policies.experience.summary import Summary, status, summaries
 
 __all__ = ["Store", "StoreError", "Summary", "UnknownTrajectoryError", "Writer", "default_path"]
@@ -50,45 +51,11 @@ class Writer:
         On a StoreError nothing was acknowledged, and the same or another event may be
         appended in its place.
         """
-        if not isinstance(event, EVENT_TYPES):
-            raise TypeError(f"append takes an event, not a {type(event).__name__}")
-        if event.v != SCHEMA_VERSION:
-            raise ValueError(f"events are written in version {SCHEMA_VERSION}, not {event.v}")
-        try:
-            body, blobs = encode(event)
-        except CodecError as error:
-            raise StoreError(f"{error}: append plain JSON values only") from error
-        rows = _compressed(blobs)
+        row = make_row(event)
         with self._lock:
             with self._store._transaction() as db:
-                db.executemany("INSERT OR IGNORE INTO blobs VALUES (?, ?)", rows)
-                # A commit that was reported as failed may still have reached the disk: the
-                # event in its place replaces it.
-                db.execute(
-                    "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)",
-                    (self.id, self._seq, event.kind, _stamp(event.at), body),
-                )
-                self._describe(db, event)
+                insert(db, self.id, self._seq, row)
             self._seq += 1
-
-    def _describe(self, db: sqlite3.Connection, event: Event) -> None:
-        if isinstance(event, TaskStarted):
-            db.execute(
-                "UPDATE trajectories SET started = ?, repository = ?, issue = ?, model = ? "
-                "WHERE id = ?",
-                (
-                    _stamp(event.at),
-                    _text(event.repository),
-                    _headline(event.issue),
-                    _text(event.policy_version),
-                    self.id,
-                ),
-            )
-        elif isinstance(event, Finished):
-            db.execute(
-                "UPDATE trajectories SET status = ?, exit_code = ?, ended = ? WHERE id = ?",
-                (_text(event.status), event.exit_code, _stamp(event.at), self.id),
-            )
 
     def close(self) -> None:
         """Say that nothing more will come; an unfinished trajectory is then "interrupted"."""
@@ -146,9 +113,47 @@ class Store:
         with self._transaction() as db:
             db.execute(
                 "INSERT INTO trajectories (id, started, pid, boot) VALUES (?, ?, ?, ?)",
-                (name, _stamp(datetime.now(UTC)), pid, process_mark(pid)),
+                (name, stamp(datetime.now(UTC)), pid, process_mark(pid)),
             )
         return Writer(self, name)
+
+    def add_feedback(self, trajectory_id: str, feedback: Feedback) -> None:
+        """Add what became of a trajectory's patch. The run must have come to an end."""
+        if self.status(trajectory_id) == "running":
+            raise StoreError(f"{trajectory_id} is still running: wait for its end")
+        row = make_row(feedback)
+        with self._transaction() as db:
+            insert(db, trajectory_id, next_seq(db, trajectory_id), row)
+
+    def adopt(self, trajectory_id: str, events: Iterable[Event]) -> int:
+        """Take over a trajectory of another store; how many events of it were new.
+
+        `events` are all that the other store has of it. What is here already is kept, and feedback
+        of both is joined. All is on disk when this returns, or nothing. Raises StoreError for what
+        is no id, and when the id is another trajectory's here.
+        """
+        if not is_id(trajectory_id):
+            raise StoreError(f"{trajectory_id!r} is no id of a trajectory")
+        known = list(self._read(trajectory_id))
+        given = list(events)
+        run, theirs = ([e for e in of if not isinstance(e, Feedback)] for of in (known, given))
+        shared = min(len(run), len(theirs))
+        if any(
+            one.model_dump_json() != other.model_dump_json()
+            for one, other in zip(run, theirs, strict=False)
+        ):
+            raise StoreError(f"{trajectory_id} is another trajectory here: it was not taken over")
+        told = [e for e in given if isinstance(e, Feedback) and e not in known]
+        rows = [make_row(event) for event in (*theirs[shared:], *told)]
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR IGNORE INTO trajectories (id, started, boot) VALUES (?, ?, '')",
+                (trajectory_id, stamp(datetime.now(UTC))),
+            )
+            first = next_seq(db, trajectory_id)
+            for seq, row in enumerate(rows, first):
+                insert(db, trajectory_id, seq, row)
+        return len(rows)
 
     def trajectories(self, limit: int = 20, repository: str | None = None) -> list[Summary]:
         """The latest trajectories, newest first; `limit` below 0 means all.
@@ -243,28 +248,3 @@ def _unknown(name: str) -> UnknownTrajectoryError:
     return UnknownTrajectoryError(
         f"no trajectory is called {name!r}: `agent experience list` shows those there are"
     )
-
-
-def _compressed(blobs: dict[str, bytes]) -> list[tuple[str, bytes]]:
-    if not blobs:
-        return []
-    import zstandard
-
-    compressor = zstandard.ZstdCompressor()
-    return [(digest, compressor.compress(raw)) for digest, raw in blobs.items()]
-
-
-def _headline(issue: str) -> str:
-    lines = issue.strip().splitlines()
-    return _text(lines[0].strip()[:200]) if lines else ""
-
-
-def _stamp(at: datetime) -> str:
-    """A time that sorts as text; a naive one counts as UTC."""
-    aware = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _text(text: str) -> str:
-    """Text that SQLite can hold, for the columns of the overview."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -15,7 +15,7 @@ from tests.agent import shop
 
 def test_help_names_every_command():
     text = shop.agent("--help").stdout
-    for command in ("solve", "fix", "models", "experience", "doctor", "mcp"):
+    for command in ("solve", "fix", "models", "experience", "doctor", "mcp", "github"):
         assert command in text
 
 

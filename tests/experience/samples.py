@@ -94,4 +94,5 @@ def trajectory() -> list[e.Event]:
             cached_tokens=800,
             completion_tokens=40,
         ),
+        e.Feedback(outcome="merged", source="github", link="https://github.test/x/pull/1"),
     ]

@@ -326,4 +326,98 @@ VERDICT = (
     ),
 )
 
-DEFENCES: tuple[Defence, ...] = (*SANDBOX, *VERDICT)
+GITHUB = (
+    Defence(
+        "labels of people who may write",
+        "agent/github/gate.py",
+        "    if not client.may_write(event.sender.login):\n",
+        "    if False:\n",
+        "tests/github/test_events.py::test_other_peoples_labels_are_not_obeyed_nor_answered",
+    ),
+    Defence(
+        "issues as labelled",
+        "agent/github/gate.py",
+        '    if (then.title, then.body or "") != (now.title, now.body or ""):\n',
+        "    if False:\n",
+        "tests/github/test_events.py::test_what_was_edited_after_the_label_is_refused_and_said",
+    ),
+    Defence(
+        "no commands to the runner",
+        "agent/github/runner.py",
+        '    if os.environ.get("GITHUB_ACTIONS") == "true":\n',
+        "    if False:\n",
+        "tests/github/test_propose.py::test_the_runner_obeys_no_line_of_the_log",
+    ),
+    Defence(
+        "unseen text of issues",
+        "agent/github/text.py",
+        'return _DEFINITION.sub("", _HIDDEN.sub(" ", text))',
+        "return text",
+        "tests/github/test_text.py::test_what_a_page_does_not_show_is_gone",
+    ),
+    Defence(
+        "boxes that do not end",
+        "agent/github/text.py",
+        '    fence = "`" * max(3, longest + 1)\n',
+        '    fence = "```"\n',
+        "tests/github/test_text.py::test_a_block_of_code_is_not_ended_by_what_is_in_it",
+    ),
+    Defence(
+        "files that decide about builds",
+        "agent/github/rules.py",
+        "        if _denied(part.path, rules.denied)\n",
+        "        if False\n",
+        "tests/github/test_propose.py::test_paths_that_no_patch_may_bring",
+    ),
+    Defence(
+        "files that are not added",
+        "agent/github/rules.py",
+        '    found += [f"adds a file that it may not add: {path!a}" for path in parts.dropped]\n',
+        "",
+        "tests/github/test_propose.py::test_paths_that_no_patch_may_bring",
+    ),
+    Defence(
+        "tampering looked for anew",
+        "agent/github/proposing.py",
+        "    if tampered:\n",
+        "    if False:\n",
+        "tests/github/test_propose.py::test_what_reads_as_a_special_case_of_a_test_is_a_finding",
+    ),
+    Defence(
+        "the result's own patch",
+        "agent/github/artifact.py",
+        "    if digest != solved.patch_sha256:\n",
+        "    if False:\n",
+        "tests/github/test_propose.py::test_results_that_contradict_themselves_are_refused",
+    ),
+    Defence(
+        "no links in artifacts",
+        "agent/github/artifact.py",
+        "os.O_RDONLY | os.O_NOFOLLOW | ",
+        "os.O_RDONLY | ",
+        "tests/github/test_propose.py::test_links_and_giants_in_the_artifact_are_not_read",
+    ),
+    Defence(
+        "the commit that was solved",
+        "agent/github/proposing.py",
+        "    if solved.base_commit != head:\n",
+        "    if False:\n",
+        "tests/github/test_propose.py::test_results_that_contradict_themselves_are_refused",
+    ),
+    Defence(
+        "branches are not moved",
+        "agent/github/commit.py",
+        "        if there:\n",
+        "        if False:\n",
+        "tests/github/test_propose.py::test_a_branch_of_the_same_name_is_not_overwritten",
+    ),
+    Defence(
+        "feedback of the repository's own branches",
+        "agent/github/feedback.py",
+        "        and head.repo.full_name == runner.repository\n",
+        "",
+        "tests/github/test_events.py::test_feedback_from_another_repository_does_not_count",
+    ),
+)
+
+DEFENCES: tuple[Defence, ...] = (*SANDBOX, *VERDICT, *GITHUB)
