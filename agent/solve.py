@@ -12,7 +12,7 @@ from agent.attempts import Attempts, attempt_all, judge
 from agent.config import Settings
 from agent.context.brief import make_brief
 from agent.context.evidence import Evidence
-from agent.context.localise import localise
+from agent.context.localise import by_lines, localise
 from agent.reproduce import write_reproduction
 from agent.session import Listener, Session
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status, UsageError
@@ -205,11 +205,15 @@ class _Run:
         pytest = self.workspace.command.framework == "pytest"
         if self.targets and pytest:
             traced = self.trace(sandbox, self.before)
-        ranked = localise(codemap, traced, self.targets, self.task.issue, self.settings.protected)
+        ranked = localise(
+            codemap, files, traced, self.targets, self.task.issue, self.settings.protected
+        )
         self.evidence = Evidence(codemap, files, ranked, traced)
-        if self.targets and pytest and not self.policy.calls_tools:
+        tries = not self.policy.calls_tools and {"search", "infill"} & {*self.settings.strategies}
+        if self.targets and pytest and tries:
             scores = self.evidence.line_scores(sandbox, self.workspace.command, self.targets)
-            self.evidence = dataclasses.replace(self.evidence, scores=scores)
+            ranked = by_lines(codemap, ranked, scores)
+            self.evidence = dataclasses.replace(self.evidence, ranked=ranked, scores=scores)
         self.session.emit(Located(symbols=tuple(ranked[:20]), seconds=clock(), phase="prepare"))
         if not ranked:
             raise EnvironmentFailure(

@@ -1,36 +1,40 @@
-"""Which symbols are to blame: spectrum of the failing tests, traceback frames, names in the issue.
+"""Which symbols are to blame: spectrum of the failing tests, traceback frames, words of the issue.
 
-The spectrum is over the functions that each test calls.
+The spectrum is over the functions that each test calls, and over lines where those are known.
+Without a spectrum the words decide.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from agent.context.evidence import ochiai
+from agent.context.lexical import by_words
 from agent.verify.protected import is_protected
 from tools.codemap import MODULE, Codemap
 from tools.testing.results import TestRun
 
 FRAME_WEIGHT = 0.5
-NAME_WEIGHT = 0.4
-USE_WEIGHT = 0.1
+NAME_WEIGHT = 0.2
+LINE_WEIGHT = 2.0
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{2,}")
+
+Ranked = list[tuple[str, float]]
 
 
 def localise(
     codemap: Codemap,
+    files: Mapping[str, bytes],
     run: TestRun,
     targets: Collection[str],
     issue: str,
     protected: Sequence[str] = (),
-) -> list[tuple[str, float]]:
+) -> Ranked:
     """Rank symbols as (`path::qualname`, score), most suspicious first.
 
-    `run` may carry calls (a traced run); without them frames and names alone decide.
+    `run` may carry calls (a traced run); without them frames and words alone decide.
     """
     eligible = {
         symbol.id: symbol
@@ -40,24 +44,36 @@ def localise(
         and not is_protected(symbol.path, protected)
     }
     scores: defaultdict[str, float] = defaultdict(float)
-    for name, score in _ochiai(codemap, run, targets).items():
-        scores[name] += score
+    scores.update(_ochiai(codemap, run, targets))
     for test in targets:
         failure = run.failures.get(test)
         for depth, frame in enumerate(reversed(failure.frames if failure else ())):
             symbol = codemap.at(frame.path, frame.line)
             if symbol is not None:
                 scores[symbol.id] += FRAME_WEIGHT / ((depth + 1) * len(targets))
-    words = set(_WORD.findall(issue + " " + " ".join(targets)))
-    for name, symbol in eligible.items():
-        if symbol.name in words:
-            scores[name] += NAME_WEIGHT
-    ranked = [(name, round(score, 4)) for name, score in scores.items() if name in eligible]
-    if not ranked:
-        ranked = [
-            (name, round(USE_WEIGHT * math.log1p(codemap.references(symbol.name)), 4))
-            for name, symbol in eligible.items()
-        ]
+    if any(test in run.calls for test in targets):
+        words = set(_WORD.findall(issue + " " + " ".join(targets)))
+        for name, symbol in eligible.items():
+            if symbol.name in words:
+                scores[name] += NAME_WEIGHT
+    else:
+        for name, score in by_words(codemap, files, list(eligible.values()), issue).items():
+            scores[name] += score
+    return _sorted({name: score for name, score in scores.items() if name in eligible})
+
+
+def by_lines(codemap: Codemap, ranked: Ranked, scores: Mapping[tuple[str, int], float]) -> Ranked:
+    """The ranking with what is known of lines, by path and number."""
+    best: defaultdict[str, float] = defaultdict(float)
+    for (path, line), score in scores.items():
+        symbol = codemap.at(path, line)
+        if symbol is not None:
+            best[symbol.id] = max(best[symbol.id], score)
+    return _sorted({name: score + LINE_WEIGHT * best[name] for name, score in ranked})
+
+
+def _sorted(scores: Mapping[str, float]) -> Ranked:
+    ranked = [(name, round(score, 4)) for name, score in scores.items()]
     return sorted(ranked, key=lambda item: (-item[1], item[0]))
 
 

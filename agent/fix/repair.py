@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.config import Settings
+from agent.config import Settings, Strategy
 from agent.fix.checks import Check, Checked, run_apart, with_check
 from agent.fix.deadline import Deadline
 from agent.repository import Capture
@@ -101,6 +101,7 @@ class Repairer:
                 "seed": seed,
                 "timeout": seconds,
                 "test_command": failing.check.shown,
+                "strategies": strategies(self.settings, failing.check),
                 "protected": (*self.settings.protected, *only),
             }
         )
@@ -146,6 +147,13 @@ def _failed(status: Status) -> Status:
     """What a solve without a verified patch means for the commit."""
     broken = status in (Status.ENVIRONMENT, Status.USAGE)
     return status if broken else Status.NOT_SOLVED
+
+
+def strategies(settings: Settings, check: Check) -> tuple[Strategy, ...]:
+    """No search for what satisfies a linter: code taken away would do."""
+    if check.command.framework == "pytest":
+        return settings.strategies
+    return tuple(name for name in settings.strategies if name != "search")
 
 
 def together(failing: Check, kept: Sequence[Check]) -> Check:

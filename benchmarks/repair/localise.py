@@ -17,7 +17,8 @@ from typing import Any
 from unidiff import PatchSet
 
 from agent.config import load_settings
-from agent.context.localise import localise
+from agent.context.evidence import Evidence
+from agent.context.localise import by_lines, localise
 from agent.evaluate.score import environment_of
 from agent.tasks.choose import choose
 from agent.tasks.environment import with_environment
@@ -55,13 +56,17 @@ def _located(instance: Instance, sandbox: str) -> dict[str, Any]:
         capture = capture_of(instance, variant)
         own = with_environment(settings, environment_of(instance))
         workspace = make_workspace(capture, own)
-        with workspace.fresh() as box:
-            run = workspace.test(box, trace=True)
         files = {file.path: file.data for file in workspace.files if file.mode != "120000"}
         codemap = Codemap.build(files.items())
-        targets = run.failing
-        protected = test_files(run.outcomes)
-        ranked = localise(codemap, run, targets, instance.problem_statement, protected)
+        with workspace.fresh() as box:
+            run = workspace.test(box, trace=True)
+            targets, protected = run.failing, test_files(run.outcomes)
+            issue = instance.problem_statement
+            ranked = localise(codemap, files, run, targets, issue, protected)
+            if targets:
+                evidence = Evidence(codemap, files, ranked, run)
+                scores = evidence.line_scores(box, workspace.command, targets)
+                ranked = by_lines(codemap, ranked, scores)
         row[variant] = rank(changed(instance.patch, codemap), [name for name, _ in ranked])
     return row
 

@@ -16,7 +16,7 @@ def user_config(tmp_path, monkeypatch):
 def test_precedence_from_defaults_to_the_command_line(tmp_path, user_config, monkeypatch):
     repo = tmp_path / "repo"
     repo.mkdir()
-    assert load_settings(repo, {}).samples == 8
+    assert load_settings(repo, {}).samples == 16
     user_config.write_text("samples = 2\nrounds = 2\n")
     assert load_settings(repo, {}).samples == 2
     (repo / "pyproject.toml").write_text("[tool.apprentice]\nsamples = 3\n")

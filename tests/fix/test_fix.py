@@ -203,7 +203,7 @@ def test_the_time_limit_is_hard(repo, tmp_path):
     assert report["exit_code"] == 1
     assert "time limit of 1 s" in report["message"]
     assert state(repo) == before
-    (run,) = json.loads(agent("experience", "list", "--json").stdout)
+    (run,) = json.loads(agent("experience", "list", "--json").stdout)["trajectories"]
     assert run["status"] == "interrupted"
 
 

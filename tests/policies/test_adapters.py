@@ -224,7 +224,7 @@ def test_the_command_line(trained, hub, tiny, weights, monkeypatch):
     assert "tiny@v1 is added" in run("add-adapter", str(trained), "--base", "tiny")
     run("add-adapter", str(trained), "--base", "tiny", "--version", "mine")
     assert "tiny now means tiny@mine" in run("promote", "tiny@mine")
-    listed = {line["name"]: line for line in json.loads(run("list", "--json"))}
+    listed = {line["name"]: line for line in json.loads(run("list", "--json"))["models"]}
     assert listed["tiny@mine"]["promoted"]
     assert not listed["tiny@v1"]["promoted"]
     assert listed["tiny@v1"]["kind"] == "adapter"
