@@ -35,8 +35,17 @@ def choose(attempt: Attempt, options: Sequence[str], sources: Mapping[str, str])
     attempt.budget.charge(completion.usage, clock())
     group = f"{attempt.number}.{attempt.round}"
     attempt.session.record(completion, sampling, limit, group=group, **attempt.tags("edit"))
-    written = completion.text.removeprefix(_OPEN).removesuffix(_CLOSE)
-    return next((n for n, option in enumerate(options) if option == written), 0)
+    written = completion.text.removeprefix(_OPEN)
+    whole = completion.finish_reason == "stop"
+    written = written.removesuffix(_CLOSE) if whole else written
+    return next(
+        (
+            number
+            for number, option in enumerate(options)
+            if option == written or (not whole and option.startswith(written))
+        ),
+        0,
+    )
 
 
 def grammar(options: Sequence[str]) -> str:

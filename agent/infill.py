@@ -16,7 +16,7 @@ from textwrap import dedent
 
 from agent.actions import literal
 from agent.context.prompts import render
-from agent.trying import Trying
+from agent.trying import CONFIRMED, Trying
 from agent.workspace import timed
 from policies.base import Constraint, ContextOverflow, Message, Sampling
 from tools.codemap import Symbol
@@ -63,6 +63,7 @@ class Hole:
         start = _line_start(source, line)
         end = start if self.gap else source.find(b"\n", start)
         end = len(source) if end < 0 else end
+        end -= not self.gap and source[end - 1 : end] == b"\r"
         text = f"{written}\n" if self.gap else self.margin + written
         rule = "a line written anew" if not self.gap else "lines added"
         return Edit(self.symbol.path, start, end, text, self.symbol.id, rule, line, line)
@@ -88,6 +89,7 @@ class Infill(Trying):
                     self.show(hole.symbol)
                 edits += self.fill(hole)
             if edits:
+                self.round = HOLES + CONFIRMED * (first // HOLES_A_TRY)
                 diff, _ = self.first_that_solves(edits, base, self.budget.seconds_left)
                 if diff:
                     return self.end("solved", diff)
@@ -144,7 +146,8 @@ class Infill(Trying):
             written = completion.text.removeprefix("```python\n").removesuffix("\n```").rstrip()
             whole = completion.finish_reason == "stop"
             if whole and written.strip():
-                found.setdefault(written, hole.edit(source, written))
+                edit = found.setdefault(written, hole.edit(source, written))
+                self.rounds[edit] = self.round
         return list(found.values())
 
 
@@ -184,7 +187,7 @@ def _other_than(text: str) -> str:
     rules = []
     for number, character in enumerate(text[:MAX_KEPT]):
         same = literal(character)
-        shunned = {"\\": "\\\\", "]": "\\]", "^": "\\^", "-": "\\-"}.get(character, character)
+        shunned = f"\\x{ord(character):02X}" if character in "\\[]^-" else character
         first = " " if not number else ""
         differs = rf"[^\n`{first}{shunned}] {rest}"
         rules.append(f"other{number} ::= {differs} | {same} other{number + 1}")

@@ -10,7 +10,7 @@ from agent import __version__
 from agent.apply import uninterrupted
 from agent.attempts import Attempts, attempt_all, judge
 from agent.config import Settings
-from agent.context.brief import make_brief
+from agent.context.brief import Brief, make_brief
 from agent.context.evidence import Evidence
 from agent.context.localise import by_lines, localise
 from agent.reproduce import write_reproduction
@@ -211,7 +211,9 @@ class _Run:
         self.evidence = Evidence(codemap, files, ranked, traced)
         tries = not self.policy.calls_tools and {"search", "infill"} & {*self.settings.strategies}
         if self.targets and pytest and tries:
-            scores = self.evidence.line_scores(sandbox, self.workspace.command, self.targets)
+            scores = self.evidence.line_scores(
+                sandbox, self.workspace.command, self.targets, self.budget.seconds_left
+            )
             ranked = by_lines(codemap, ranked, scores)
             self.evidence = dataclasses.replace(self.evidence, ranked=ranked, scores=scores)
         self.session.emit(Located(symbols=tuple(ranked[:20]), seconds=clock(), phase="prepare"))
@@ -224,9 +226,15 @@ class _Run:
 
     def share_prompt(self, sandbox: Sandbox) -> None:
         """Localise and write the part of the prompt that all attempts share."""
+        self.brief = self.make_brief(self.gather(sandbox))
+        for role, text in (("system", self.brief.system), ("user", self.brief.task)):
+            message = Message.model_validate({"role": role, "content": text})
+            self.session.prompt(message, attempt=None, round=None, phase="prepare")
+
+    def make_brief(self, evidence: Evidence) -> Brief:
+        """What attempts are told of the evidence."""
         assert self.before is not None
-        evidence = self.gather(sandbox)
-        self.brief = make_brief(
+        return make_brief(
             redact(self.task.issue)[0],
             self.before,
             self.targets,
@@ -237,9 +245,6 @@ class _Run:
             prompt_tokens=self.settings.prompt_tokens,
             count=lambda text: self.policy.count_tokens([Message(role="user", content=text)]),
         )
-        for role, text in (("system", self.brief.system), ("user", self.brief.task)):
-            message = Message.model_validate({"role": role, "content": text})
-            self.session.prompt(message, attempt=None, round=None, phase="prepare")
 
     def trace(self, sandbox: Sandbox, run: TestRun) -> TestRun:
         """Run again with calls recorded: everything when that is quick, else the targets."""
@@ -262,12 +267,13 @@ class _Run:
         sandbox.write(file.path, file.data)
         self.targets = run.failing
         outcomes = {**self.before.outcomes, **run.outcomes}
-        self.before = dataclasses.replace(self.before, outcomes=outcomes)
+        failures = {**self.before.failures, **run.failures}
+        self.before = dataclasses.replace(self.before, outcomes=outcomes, failures=failures)
         shown = "\n".join(f"{t}: {f.longrepr or f.message}" for t, f in run.failures.items())
         text = f"This test shows the bug:\n```python\n{file.data.decode()}```\n{shown[:900]}"
         message = Message(role="user", content=text)
         self.session.prompt(message, attempt=None, round=None, phase="reproduce")
-        self.gather(sandbox)
+        self.brief = self.make_brief(self.gather(sandbox))
         return True
 
     @property

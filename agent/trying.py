@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
-from agent.actions import Action
 from agent.attempt import Attempt
 from agent.choice import choose
 from agent.context.evidence import Evidence
-from policies.experience.events import Screened
-from tools.base import Observation, ToolError
+from policies.experience.events import Acted, Observed, Screened
+from tools.base import ToolError
+from tools.codemap import parse
 from tools.repairs.edit import Edit
 from tools.splice import check_syntax
 from tools.testing.screen import Screening, screen
 
+SMALL_EDIT = "small_edit"
 WANTED = 8
+LEAST_GRACE = 5.0
 CONFIRMED = 4
 MARGIN_SECONDS = 2.0
 FACTOR = 4
@@ -27,19 +29,22 @@ class Trying(Attempt):
     """An attempt that tries edits of the suspects, each alone."""
 
     evidence: Evidence = field(kw_only=True)
+    rounds: dict[Edit, int] = field(default_factory=dict, kw_only=True)
+    """The round in which the policy wrote an edit, for those that it wrote."""
 
     def first_that_solves(
         self, edits: Sequence[Edit], base: str, seconds: float, before: Edit | None = None
     ) -> tuple[str | None, list[Edit]]:
         """The diff of an edit that solves the task, and the edits that help without solving it.
 
-        `base` is the snapshot that all edits are of, with the edit `before` made already where one
-        is given. The sandbox is left at `base` when nothing is found. Raises BudgetSpent.
+        `base` is a snapshot; all edits are of it, with the edit `before` made already where one is
+        given. When nothing is found the sandbox is left so. Raises BudgetSpent.
         """
         self.budget.check()
         if self.workspace.command.framework != "pytest":
             return self.one_by_one(edits, base, seconds), []
         result = self.screened(edits, seconds)
+        self.back(base, before)
         diff = self.accepted([edits[n] for n in result.clean], base, before)
         helpful = [
             edits[n]
@@ -47,6 +52,12 @@ class Trying(Attempt):
             if trial.clean is False and trial.passed > result.base
         ]
         return diff, helpful
+
+    def back(self, base: str, before: Edit | None = None) -> None:
+        """Put the sandbox back to a snapshot, with an edit made where one is given."""
+        self.sandbox.restore(base)
+        if before is not None:
+            self.sandbox.write(before.path, before.applied(self.sandbox.read(before.path)))
 
     def one_by_one(self, edits: Sequence[Edit], base: str, seconds: float) -> str | None:
         """Run the tests on each edit: for runners that cannot try many at once."""
@@ -71,7 +82,8 @@ class Trying(Attempt):
         """Try edits in bulk, and record what came of it."""
         probes = self.evidence.probes(self.targets)
         symbols = {edit.symbol for edit in edits}
-        others = {symbol: self.evidence.related(symbol, self.passing) for symbol in symbols}
+        passing = frozenset(self.passing)
+        others = {symbol: self.evidence.related(symbol, passing) for symbol in symbols}
         longest = max((self.evidence.seconds(tests) for tests in others.values()), default=0.0)
         result = screen(
             self.sandbox,
@@ -80,6 +92,7 @@ class Trying(Attempt):
             others=others,
             edits=edits,
             seconds=min(seconds, self.budget.seconds_left),
+            grace=max(LEAST_GRACE, self.budget.seconds_left - seconds),
             per_edit=MARGIN_SECONDS + FACTOR * (self.evidence.seconds(probes) + longest),
             others_seconds=MARGIN_SECONDS + FACTOR * longest,
             wanted=WANTED,
@@ -104,7 +117,7 @@ class Trying(Attempt):
         left = list(clean)
         for _ in range(min(CONFIRMED, len(left))):
             shown = [self.shown(edit) for edit in left]
-            sources = {edit.symbol: self.evidence.source(edit.symbol) for edit in left}
+            sources = {edit.symbol: self.source(edit.symbol) for edit in left}
             edit = left.pop(choose(self, shown, sources))
             self.sandbox.restore(base)
             for change in (before, edit):
@@ -114,23 +127,31 @@ class Trying(Attempt):
             if diff not in self.seen and self.solved(self.test(diff)):
                 return diff
             self.round += 1
-            self.sandbox.restore(base)
-            if before is not None:
-                self.sandbox.write(before.path, before.applied(self.sandbox.read(before.path)))
+            self.back(base, before)
         return None
 
     def make(self, edit: Edit) -> None:
         """Make an edit in the sandbox."""
         shown = self.shown(edit)
         self.sandbox.write(edit.path, edit.applied(self.sandbox.read(edit.path)))
-        action = Action("small_edit", {"symbol": edit.symbol})
-        self.observe(action, Observation(f"{edit.rule}\n{shown}"), "edit", teach=False)
+        arguments = {"symbol": edit.symbol, "text": edit.text, "change": shown}
+        tags = {**self.tags("edit"), "round": self.rounds.get(edit, self.round)}
+        self.session.emit(Acted(tool=SMALL_EDIT, arguments=arguments, **tags))
+        self.session.emit(Observed(tool=SMALL_EDIT, ok=True, text=f"{edit.rule}\n{shown}", **tags))
+
+    def source(self, symbol: str) -> str:
+        """The text of a definition as it stands in the sandbox."""
+        path = symbol.split("::", 1)[0]
+        data = self.sandbox.read(path)
+        found = next((s for s in parse(path, data) if s.id == symbol), None)
+        return found.text(data) if found else self.evidence.source(symbol)
 
     def shown(self, edit: Edit) -> str:
-        """An edit as the lines of a diff that differ."""
+        """An edit as the lines of a diff that differ; added lines with those around them."""
         source = self.sandbox.read(edit.path)
         before, after = (
             text.decode("utf-8", "replace").splitlines() for text in (source, edit.applied(source))
         )
-        lines = list(unified_diff(before, after, lineterm="", n=0))[2:]
+        context = int(edit.start == edit.end)
+        lines = list(unified_diff(before, after, lineterm="", n=context))[2:]
         return "\n".join(line for line in lines if not line.startswith("@@"))

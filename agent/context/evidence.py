@@ -84,11 +84,15 @@ class Evidence:
         return sum(run.durations.get(t, 0.0) for t in tests if run.outcomes.get(t) != "hung")
 
     def line_scores(
-        self, sandbox: Sandbox, command: TestCommand, targets: Sequence[str]
+        self, sandbox: Sandbox, command: TestCommand, targets: Sequence[str], seconds: float
     ) -> dict[tuple[str, int], float]:
-        """How suspicious the lines of the suspects' files are: Ochiai over traced tests."""
+        """How suspicious the lines of the suspects' files are: Ochiai over traced tests.
+
+        Takes no more than `seconds`, and leaves the sandbox as it was.
+        """
+        before = sandbox.snapshot()
         probes = self.probes(targets)
-        passing = self.traced.passing
+        passing = frozenset(self.traced.passing)
         suspects = self.suspects(TRACED_SUSPECTS)
         others = {s.id: self.related(s.id, passing)[:TRACED_TESTS] for s in suspects}
         found = screen(
@@ -97,8 +101,10 @@ class Evidence:
             probes,
             others=others,
             lines={symbol.path for symbol in suspects},
-            seconds=TRACE_SECONDS,
+            seconds=min(TRACE_SECONDS, seconds / 2),
+            grace=seconds / 2,
         )
+        sandbox.restore(before)
         failed: Counter[tuple[str, int]] = Counter()
         passed: Counter[tuple[str, int]] = Counter()
         for test, files in found.lines.items():

@@ -65,7 +65,7 @@ def _located(instance: Instance, sandbox: str) -> dict[str, Any]:
             ranked = localise(codemap, files, run, targets, issue, protected)
             if targets:
                 evidence = Evidence(codemap, files, ranked, run)
-                scores = evidence.line_scores(box, workspace.command, targets)
+                scores = evidence.line_scores(box, workspace.command, targets, 60.0)
                 ranked = by_lines(codemap, ranked, scores)
         row[variant] = rank(changed(instance.patch, codemap), [name for name, _ in ranked])
     return row

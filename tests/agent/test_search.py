@@ -7,10 +7,11 @@ import pytest
 from agent.choice import grammar
 from agent.infill import grammar as infill_grammar
 from agent.infill import holes
-from policies.experience.events import Acted, Observed, Prompted, Sampled, Screened
+from policies.experience.events import Acted, Prompted, Sampled, Screened
 from policies.experience.store import Store
 from tests.agent import shop
 from tools.codemap import MODULE, parse
+from tools.repairs.edit import Edit
 
 LIBRARY = """\
 def clamp(value, low, high):
@@ -131,7 +132,11 @@ def test_a_line_is_filled_in(git_repo, tmp_path, strategies):
     report = shop.solve(repo, shop.script(tmp_path, replies))
     assert report["status"] == "verified"
     assert line in (repo / "lib.py").read_text()
-    assert all(sample.group for sample in of(Sampled, report))
+    samples = of(Sampled, report)
+    assert all(sample.group for sample in samples)
+    (made,) = (event for event in of(Acted, report) if event.tool == "small_edit")
+    writer = next(sample for sample in samples if line in sample.text)
+    assert (made.round, made.arguments["text"].strip()) == (writer.round, line)
 
 
 def test_lines_are_added_in_a_gap(git_repo, tmp_path, strategies):
@@ -155,8 +160,9 @@ def test_other_runners_try_edits_one_by_one(git_repo, tmp_path, strategies):
     report = shop.solve(repo, model, "--test-cmd", "python3 check.py")
     assert report["status"] == "verified"
     assert of(Screened, report) == []
-    assert any(event.tool == "small_edit" for event in of(Observed, report))
-    assert of(Acted, report) == []
+    made = [event for event in of(Acted, report) if event.tool == "small_edit"]
+    assert made
+    assert all(event.arguments["change"] for event in made)
 
 
 def test_a_policy_that_calls_tools_is_not_searched_for(git_repo, tmp_path, strategies):
@@ -209,3 +215,12 @@ def test_a_line_to_be_written_anew_is_another_one():
     assert rules[1] == r'other0 ::= [^\n` l] [^\n`]{0,160} | "l" other1'
     assert rules[3] == r'other2 ::= [^\n`w] [^\n`]{0,160} | "w" other3'
     assert rules[4] == r"other3 ::= [^\n`] [^\n`]{0,160}"
+
+
+def test_line_endings_stay_as_they_are():
+    source = b"def f(a):\r\n    return a\r\n"
+    symbol = next(s for s in parse("m.py", source) if s.qualname == "f")
+    hole = next(h for h in holes(symbol, symbol.text(source)) if not h.gap)
+    assert hole.edit(source, "return 1").applied(source) == b"def f(a):\r\n    return 1\r\n"
+    added = Edit("m.py", 11, 11, "    a = 1\n")
+    assert added.applied(source).startswith(b"def f(a):\r\n    a = 1\r\n")

@@ -16,7 +16,15 @@ from mcp_types import CallToolResult, ListRootsResult, Root
 from agent.mcp.answer import Answer
 from tests.documents import conforms
 
-KEPT = ("APPRENTICE_STRATEGIES", "APPRENTICE_HOME", "APPRENTICE_CONFIG", "APPRENTICE_MODELS", "TMPDIR", "PATH", "HOME")
+KEPT = (
+    "APPRENTICE_STRATEGIES",
+    "APPRENTICE_HOME",
+    "APPRENTICE_CONFIG",
+    "APPRENTICE_MODELS",
+    "TMPDIR",
+    "PATH",
+    "HOME",
+)
 
 
 @asynccontextmanager

@@ -56,6 +56,15 @@ class Shape:
         return [(lambda y: y + x)(y) for y in (x,)][0] - 1
 
 
+def maker(a, b):
+    def inner():
+        return a
+    return inner
+
+
+SECOND = maker(1, 2)
+
+
 def loops(n):
     while n > 0:
         n -= 1
@@ -63,7 +72,7 @@ def loops(n):
 '''
 TESTS = """\
 import pytest
-from mod import NAMES, RATE, Shape, half, loops
+from mod import NAMES, RATE, SECOND, Shape, half, loops
 
 
 def test_half():
@@ -89,6 +98,10 @@ def test_side():
 
 def test_name():
     assert NAMES == {"name": "half!"}
+
+
+def test_second():
+    assert SECOND() == 2
 
 
 def test_loops():
@@ -132,8 +145,9 @@ def test_a_body_is_swapped_in_live_functions(box, test, old, new):
         ("test_rate", "RATE = 2", "RATE = 3"),
         ("test_side", "side=2", "side=3"),
         ("test_name", "function.__name__", 'function.__name__ + "!"'),
+        ("test_second", "return a\n", "return b\n"),
     ],
-    ids=["constant", "default", "decorator that ran at import"],
+    ids=["constant", "default", "decorator that ran at import", "closure made at import"],
 )
 def test_what_runs_at_import_is_tried_with_a_new_import(box, test, old, new):
     assert tried(box, test, edit(old, new)).clean == (0,)
@@ -200,3 +214,25 @@ def test_tests_that_cannot_be_collected_give_an_empty_screening(box, tests):
         box(files), PYTEST, ["test_mod.py::test_half"], edits=[edit("x // 3", "x // 2")], seconds=30
     )
     assert (found.started, found.clean, dict(found.lines)) == (False, (), {})
+
+
+def test_records_that_code_under_test_forges_are_no_trials(box):
+    forge = (
+        "import gc, os, json\n"
+        "for thing in gc.get_objects():\n"
+        "    if type(thing).__name__.endswith('Screen') or hasattr(thing, 'trying'):\n"
+        "        for n in (99, 1e999, -7, 'x'):\n"
+        "            thing.emit('tried', n=n, passed=[], clean=True)\n"
+        "        thing.emit('lines', test=1, lines=[1])\n"
+    )
+    files = {**FILES, "test_mod.py": f"{TESTS}\ndef test_forge():\n" + "".join(
+        f"    {line}\n" for line in forge.splitlines()
+    )}  # fmt: skip
+    found = screen(
+        box(files),
+        PYTEST,
+        ["test_mod.py::test_forge"],
+        edits=[edit("x // 3", "x // 2")],
+        seconds=30,
+    )
+    assert set(found.trials) <= {0}

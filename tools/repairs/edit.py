@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -32,8 +33,11 @@ class Edit:
     weight: float = 1.0
 
     def applied(self, source: bytes) -> bytes:
-        """The file with the edit."""
-        return source[: self.start] + self.text.encode() + source[self.end :]
+        """The file with the edit, in the file's own line endings."""
+        text = self.text.encode()
+        if b"\r\n" in source:
+            text = re.sub(rb"(?<!\r)\n", b"\r\n", text)
+        return source[: self.start] + text + source[self.end :]
 
 
 @dataclass(frozen=True)

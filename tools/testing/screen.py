@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tools.repairs.edit import Edit
-from tools.sandbox.base import Sandbox
+from tools.sandbox.base import MIB, Sandbox
 from tools.testing.detect import TestCommand
 
 START_SECONDS = 30.0
 TRACE_SECONDS = 15.0
+FORK_BYTES = 2048 * MIB
+_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -68,14 +70,15 @@ def screen(
     per_edit: float = 10.0,
     others_seconds: float = 3.0,
     wanted: int = 1_000_000,
+    grace: float = START_SECONDS,
 ) -> Screening:
     """Try `edits` of the workspace's files, each alone, against the tests `probes`.
 
     An edit is clean when all probes pass, and after them all `others` of its symbol (which pass
-    now). Ends when `wanted` edits are clean or after `seconds`; an edit may take `per_edit`
-    seconds, and on the processor a few times as long as the untouched code does, and
-    `others_seconds` for the others. `lines` names files whose lines are to be traced. For pytest
-    only. The Screening is empty when nothing could be collected.
+    now). Ends when `wanted` edits are clean or after `seconds`; collecting may take `grace` seconds
+    more. An edit may take `per_edit` seconds, and on the processor a few times as long as the
+    untouched code does, then `others_seconds` for the others. `lines` names files whose lines are
+    to be traced. For pytest only. The Screening is empty when nothing could be collected.
     """
     mark = secrets.token_hex(16)
     paths = {
@@ -95,23 +98,24 @@ def screen(
         "trace_seconds": TRACE_SECONDS,
         "per_edit": per_edit,
         "others_seconds": others_seconds,
+        "memory": FORK_BYTES,
         "wanted": wanted,
     }
     result = sandbox.run(
         [sandbox.python, "-B", paths["screen"]],
-        timeout=seconds + START_SECONDS,
+        timeout=seconds + min(grace, START_SECONDS),
         stdin=json.dumps(settings).encode(),
         env={"PYTHONDONTWRITEBYTECODE": "1", **dict(command.env)},
     )
-    return _read(result.stdout, mark.encode(), result.seconds)
+    return _read(result.stdout, mark.encode(), result.seconds, len(edits))
 
 
 def _source(name: str) -> bytes:
     return Path(__file__).with_name(name).read_bytes()
 
 
-def _read(stdout: bytes, mark: bytes, seconds: float) -> Screening:
-    """The screening of the records, which code under test may have written."""
+def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
+    """The screening of `count` edits by the records, which code under test may have written."""
     base: frozenset[str] = frozenset()
     trials: dict[int, Trial] = {}
     left_out: dict[str, list[int]] = {"cold": [], "void": []}
@@ -130,13 +134,13 @@ def _read(stdout: bytes, mark: bytes, seconds: float) -> Screening:
                 number, clean = int(record["n"]), record["clean"]
                 if number < 0:
                     base = passed
-                else:
+                elif number < count:
                     trials[number] = Trial(passed, None if clean is None else bool(clean))
             elif kind in left_out:
-                left_out[kind].append(int(record["n"]))
+                left_out[kind] += [int(n) for n in [record["n"]] if 0 <= int(n) < count]
             elif kind == "lines":
                 lines[str(record["test"])] = _numbers(record["lines"])
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+        except _MALFORMED:
             continue
     return Screening(
         base, trials, tuple(left_out["cold"]), tuple(left_out["void"]), lines, started, seconds

@@ -13,6 +13,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 import tempfile
@@ -23,14 +24,15 @@ import warnings
 from typing import Any
 
 CPU_FACTOR, CPU_MARGIN = 4, 0.3
+TRACED_SECONDS = 2.0
 GREEN = ("passed", "xfailed", "xpassed")
 
 
 class Child:
     """A forked process with the pipe that it answers on."""
 
-    def __init__(self, number: int, pid: int, fd: int, limit: float) -> None:
-        self.number, self.pid, self.fd = number, pid, fd
+    def __init__(self, number: int, pid: int, fd: int, limit: float, folder: str) -> None:
+        self.number, self.pid, self.fd, self.folder = number, pid, fd, folder
         self.deadline = time.monotonic() + limit
         self.data = b""
 
@@ -42,6 +44,7 @@ class Child:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
         os.close(self.fd)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Screen:
@@ -112,7 +115,7 @@ class Screen:
 
             def local(frame: types.FrameType, event: str, argument: Any) -> Any:
                 if event == "line":
-                    lines[files[frame.f_code.co_filename]].add(frame.f_lineno)
+                    lines.setdefault(files[frame.f_code.co_filename], set()).add(frame.f_lineno)
                 return local
 
             def called(frame: types.FrameType, event: str, argument: Any) -> Any:
@@ -122,12 +125,20 @@ class Screen:
                 lines.setdefault(files[name], set()).add(frame.f_lineno)
                 return local
 
+            def late(number: int, frame: Any) -> None:
+                import pytest
+
+                pytest.fail("this takes too long to be traced")
+
+            signal.signal(signal.SIGALRM, late)
             for test in tests:
                 lines.clear()
+                signal.setitimer(signal.ITIMER_REAL, TRACED_SECONDS)
                 threading.settrace(called)
                 sys.settrace(called)
                 outcome = self.run(test)
                 sys.settrace(None)
+                signal.setitimer(signal.ITIMER_REAL, 0.0)
                 found = {path: sorted(numbers) for path, numbers in lines.items()}
                 answer({"test": test, "outcome": outcome, "lines": found})
 
@@ -143,7 +154,7 @@ class Screen:
         """Try the untouched code and then each edit, a few at a time."""
         jobs = self.jobs(probes)
         running: list[Child] = []
-        workers = max(1, len(os.sched_getaffinity(0)))
+        workers = self.workers()
         exhausted = False
         while running or not exhausted:
             alone = any(child.number < 0 for child in running)
@@ -171,6 +182,12 @@ class Screen:
                 if verdict and verdict["clean"] and self.enough():
                     exhausted = True
 
+    def workers(self) -> int:
+        """How many children run at a time: each counts with the pages that it shares."""
+        with open("/proc/self/statm") as file:
+            own = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return max(1, min(len(os.sched_getaffinity(0)), int(self.settings["memory"] // (2 * own))))
+
     def enough(self) -> bool:
         """Whether as many clean edits were found as are wanted, with one more."""
         self.found += 1
@@ -186,6 +203,8 @@ class Screen:
         seen = set()
         cold = []
         for number, edit in enumerate(self.settings["edits"]):
+            if time.monotonic() >= self.deadline:
+                return
             path = os.path.join(self.root, edit["path"])
             try:
                 if path not in sources:
@@ -291,17 +310,17 @@ class Screen:
     def fork(self, number: int, work: Any, limit: float) -> Child:
         """Start a child that does some work and answers with lines of JSON."""
         reading, writing = os.pipe()
+        folder = tempfile.mkdtemp(prefix="screen-")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             pid = os.fork()
         if pid:
             os.close(writing)
-            return Child(number, pid, reading, limit)
+            return Child(number, pid, reading, limit, folder)
         try:
             os.setpgid(0, 0)
             os.close(reading)
-            tempfile.tempdir = tempfile.mkdtemp(prefix="screen-")
-            os.environ["TMPDIR"] = tempfile.tempdir
+            tempfile.tempdir = os.environ["TMPDIR"] = folder
 
             def answer(record: Any) -> None:
                 os.write(writing, json.dumps(record).encode() + b"\n")
@@ -341,7 +360,9 @@ def told(data: bytes) -> list[dict[str, Any]]:
     found = []
     for line in data.split(b"\n")[:-1]:
         with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
+            record = json.loads(line)
+            if isinstance(record, dict) and not {"t", "kind"} & set(record):
+                found.append(record)
     return found
 
 

@@ -87,7 +87,7 @@ class Source:
             live = [f for f in functions if alike(f.__code__, before)]
             if outermost and not live:
                 raise Cold
-            if live and len(before.co_freevars) != len(after.co_freevars):
+            if live and before.co_freevars != after.co_freevars:
                 raise Cold
             found += [(function, after) for function in live]
         return found

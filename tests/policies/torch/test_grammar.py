@@ -25,12 +25,12 @@ TOOLS = {
     "create": ([CREATE_FILE], {"path": ["tests/test_bug.py"]}),
     "all": ([EDIT_SYMBOL, REPLACE_TEXT, CREATE_FILE], {}),
 }
-CODE = '''\
+CODE = """\
 def f(x, y):
     x["a\\n"] = y[-1] ^ 2
     if x and y:
         return x["]"]
-'''
+"""
 SYMBOL = parse("m.py", CODE.encode())[1]
 HOLES = list(holes(SYMBOL, CODE.rstrip("\n")))
 GRAMMARS = {
