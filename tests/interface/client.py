@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import psutil
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, ListRootsResult, Root
@@ -46,6 +48,12 @@ async def editor(
     callback = None if roots is None else listed
     async with Client(server, mode=mode, list_roots_callback=callback) as client:
         yield client
+
+
+def played(play: Callable[[], Awaitable[None]]) -> None:
+    """Run a conversation on a loop of its own, in a thread: libraries may keep one in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(anyio.run, play).result()
 
 
 def answer(result: CallToolResult) -> Answer:

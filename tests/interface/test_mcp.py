@@ -12,7 +12,7 @@ from agent.repository import only_run
 from policies.experience.store import Store
 from tests.agent import shop
 from tests.faults.runs import tree
-from tests.interface.client import answer, editor, refusal, runs
+from tests.interface.client import answer, editor, played, refusal, runs
 from tests.interface.test_api import status
 
 SLOW = {
@@ -61,7 +61,7 @@ def test_an_editor_solves_and_verifies_and_its_files_stay_as_they_are(repo, tmp_
             assert answer(bad).status == "unverified"
             assert "NOT verified" in bad.content[0].text
 
-    anyio.run(play)
+    played(play)
     assert status(repo) == ""
     numbers = [number for number, _ in lines]
     assert numbers == sorted(set(numbers))
@@ -89,7 +89,7 @@ def test_apply_writes_and_bad_input_is_told_with_the_next_step(repo, git_repo, t
             found = answer(await say("solve", {"issue": shop.ISSUE, "apply": True}))
             assert (found.applied, found.files) == ("working tree", ("shop/catalogue.py",))
 
-    anyio.run(play)
+    played(play)
     assert status(repo) == " M shop/catalogue.py\n"
 
 
@@ -115,7 +115,7 @@ def test_a_cancelled_run_leaves_nothing_and_the_server_goes_on(git_repo, tmp_pat
             assert "the patch is empty" in told
             assert runs() == []
 
-    anyio.run(play)
+    played(play)
     with Store.open() as store:
         assert store.status(store.resolve("last")) == "interrupted"
     with only_run(repo):
@@ -138,7 +138,7 @@ def test_a_server_that_is_killed_takes_its_run_along(git_repo, tmp_path):
             await client.call_tool("solve", {"issue": "x"}, progress_callback=note)
 
     with contextlib.suppress(ExceptionGroup, MCPError):
-        anyio.run(play)
+        played(play)
     assert len(killed) == 1
     assert psutil.wait_procs(runs(), timeout=60)[1] == []
     with only_run(repo):
@@ -162,5 +162,5 @@ def test_an_editor_with_the_small_model(repo, tmp_path):
             assert found.tokens.completion > 0
             assert found.verified == (found.tests_after == {"passed": 6})
 
-    anyio.run(play)
+    played(play)
     assert status(repo) == ""
