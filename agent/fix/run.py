@@ -15,7 +15,7 @@ from agent.fix.report import Report, diff_of
 from agent.fix.staged import Staged, before_commit, read_staged
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status
 from agent.verify.protected import is_protected
-from agent.workspace import Workspace, make_workspace, timed
+from agent.workspace import Workspace, environment_of, make_workspace, timed
 from tools.languages import language_of
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def fix(
     """
     clock = timed()
     staged = read_staged(repo, asked)
-    settings = _settled(settings, staged)
-    contents = {f.path: f.data for f in staged.capture.files if f.mode != "120000"}
     if not staged.passed:
         return Report(Status.NOTHING_TO_DO, (), seconds=clock())
+    settings = _settled(settings, staged)
+    contents = {f.path: f.data for f in staged.capture.files if f.mode != "120000"}
     checks = choose_checks(
         settings,
         contents,
@@ -85,15 +85,14 @@ def fix(
 
 
 def _settled(settings: Settings, staged: Staged) -> Settings:
-    """Settings with the project's environment and the quicker sandbox, where both are open.
+    """Settings with the environment of the checks and the quicker sandbox, where both are open.
 
     Only what the user has installed can tell what the user's checks say, and that is what
     bubblewrap shows; to ask a container engine for images takes longer than the checks.
     """
-    update: dict[str, object] = {}
-    if settings.environment is None:
-        tops = frozenset(file.path.split("/", 1)[0] for file in staged.capture.files)
-        update["environment"] = project_environment(staged.capture.root, tops)
+    tops = frozenset(file.path.split("/", 1)[0] for file in staged.capture.files)
+    found = settings.environment or project_environment(staged.capture.root, tops)
+    update: dict[str, object] = {"environment": environment_of(staged.capture, found)}
     if settings.sandbox == "auto" and settings.image is None:
         from tools.sandbox.bubblewrap import available
 

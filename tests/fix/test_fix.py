@@ -43,6 +43,15 @@ def test_a_good_commit_passes_and_asks_no_model(repo):
     assert state(repo) == before
 
 
+def test_the_checks_of_the_active_environment_are_found(repo, monkeypatch):
+    monkeypatch.delenv("PRE_COMMIT", raising=False)
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+    stage(repo, GOOD + "\n\ndef none():\n    return []\n")
+    report = json.loads(agent("fix", "--json", "--model", NOBODY).stdout)
+    assert report["exit_code"] == 0, report
+    assert commands(report) == [("ruff", True), ("pytest", True)]
+
+
 def test_nothing_staged_and_nothing_touched_is_well(repo):
     assert fix(NOBODY)["status"] == "nothing_to_do"
     git(repo, "rm", "-q", "tests/test_other.py", "shop/other.py")
