@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import shlex
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.config import Settings, Strategy
+from agent.fix.chain import together
 from agent.fix.checks import Check, Checked, run_apart, with_check
 from agent.fix.deadline import Deadline
 from agent.repository import Capture
@@ -24,7 +24,6 @@ from policies.base import Policy
 from policies.experience.store import Store
 from tools.base import capped
 from tools.codemap import MODULE, Codemap
-from tools.testing.detect import TestCommand
 
 TRIES = 3
 OUTPUT_CHARACTERS = 1500
@@ -154,24 +153,6 @@ def strategies(settings: Settings, check: Check) -> tuple[Strategy, ...]:
     if check.command.framework == "pytest":
         return settings.strategies
     return tuple(name for name in settings.strategies if name != "search")
-
-
-def together(failing: Check, kept: Sequence[Check]) -> Check:
-    """The failing check as the tests of a task.
-
-    What only gives an exit code is followed by the checks that pass: a linter alone would be
-    content with code that does something else. Tests by id stay as they are, for what they tell.
-    """
-    if failing.command.framework == "pytest" or not kept:
-        return failing
-    script = " && ".join(shlex.join(_argv(check.command)) for check in (failing, *kept))
-    variables = {name: value for c in (*kept, failing) for name, value in c.command.env}
-    command = TestCommand(("sh", "-c", script), "command", tuple(variables.items()))
-    return Check(failing.shown, command)
-
-
-def _argv(command: TestCommand) -> tuple[str, ...]:
-    return ("pytest", *command.argv) if command.framework == "pytest" else command.argv
 
 
 def silences(diff: str) -> bool:
