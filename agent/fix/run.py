@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -13,7 +14,9 @@ from agent.fix.checks import Check, Checked, choose_checks, run_checks
 from agent.fix.environment import has_program, project_environment
 from agent.fix.report import Report, diff_of
 from agent.fix.staged import Staged, before_commit, read_staged
+from agent.repository import only_run
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status
+from agent.undo import pending
 from agent.verify.protected import is_protected
 from agent.workspace import Workspace, environment_of, make_workspace, timed
 from tools.languages import language_of
@@ -42,10 +45,15 @@ def fix(
 
     Files are written only when every check passes with them, all or none, and only those that
     are `asked` for (or staged) and hold what is staged. `open_policy` and `view` are called when
-    there is something to repair. Raises AgentError before the checks have run; what goes
+    there is something to repair. What a killed run has left half written is undone first. Raises
+    AgentError before the checks have run; what goes
     wrong later is in the report.
     """
     clock = timed()
+    root = Path(repo.working_dir)
+    if pending(root):
+        with only_run(root):  # It undoes what is pending.
+            pass
     staged = read_staged(repo, asked)
     if not staged.passed:
         return Report(Status.NOTHING_TO_DO, (), seconds=clock())
@@ -114,7 +122,6 @@ def _repair(
     from agent import apply
     from agent.fix.deadline import Deadline
     from agent.fix.repair import Repairer, changed_lines
-    from agent.repository import only_run
     from agent.verify.verifier import Verdict
     from policies.base import PolicyError
     from policies.experience.store import Store, StoreError
@@ -154,7 +161,7 @@ def _editable(
     if staged.unstaged:
         on_disk = workspace.patched(staged.unstaged, {})
         if all(checked.passed for checked in run_checks(on_disk, checks)):
-            names = " ".join(staged.unstaged)
+            names = shlex.join(staged.unstaged)
             raise _Unfixable(
                 "the files on disk pass every check, but what is staged does not",
                 f"Run `git add {names}` and commit again.",
