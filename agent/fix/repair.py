@@ -80,7 +80,7 @@ class Repairer:
             checked = run_apart(tree, self.checks)
             if all(one.passed for one in checked):
                 return self.passing(tree, trajectories)
-        message = "each fix broke another check, removed a file or its mode, or only silenced one"
+        message = "each fix broke another check, did more than edit files, or only silenced one"
         return Repair(Status.NOT_SOLVED, {}, message, tuple(trajectories))
 
     def passing(self, tree: Workspace, trajectories: Sequence[str]) -> Repair:

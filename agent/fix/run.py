@@ -46,8 +46,7 @@ def fix(
     Files are written only when every check passes with them, all or none, and only those that
     are `asked` for (or staged) and hold what is staged. `open_policy` and `view` are called when
     there is something to repair. What a killed run has left half written is undone first. Raises
-    AgentError before the checks have run; what goes
-    wrong later is in the report.
+    AgentError before the checks have run; what goes wrong later is in the report.
     """
     clock = timed()
     root = Path(repo.working_dir)
