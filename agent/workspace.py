@@ -121,7 +121,7 @@ def make_workspace(
             image = prepared_image(capture.files, BASE_IMAGE)
     spec = Spec(
         root=str(capture.root),
-        environment=_environment(capture, settings.environment),
+        environment=environment_of(capture, settings.environment),
         image=image,
         hide=(*Spec.hide, *_own_modules(contents)),
         limits=Limits(wall_seconds=settings.test_timeout),
@@ -150,25 +150,12 @@ def _own_modules(contents: Mapping[str, bytes]) -> tuple[str, ...]:
     return tuple(sorted(found - {"__init__", "setup", "conftest"}))
 
 
-def check_sandbox(settings: Settings) -> None:
-    """Fail early, before anything is downloaded, when no sandbox can be opened.
-
-    Raises EnvironmentFailure.
-    """
-    from tools.sandbox.choose import available
-
-    reasons = available()
-    wanted = [settings.sandbox] if settings.sandbox != "auto" else ["docker", "bubblewrap"]
-    problems = {name: reasons[name] for name in wanted if name in reasons}
-    if problems and all(problems.values()):
-        text = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
-        raise EnvironmentFailure(f"no sandbox can be used ({text})", "Run `agent doctor`.")
-
-
-def _environment(capture: Capture, configured: str | None) -> str | None:
+def environment_of(capture: Capture, configured: str | None) -> str | None:
     """The Python environment of the repository's tests on this machine, or None.
 
-    One that comes with the repository's own files is not trusted: it could name any host path.
+    `configured` is what the user names; else it is the active one, or `.venv` or `venv`. One that
+    comes with the repository's own files is not trusted: it could name any host path. Raises
+    EnvironmentFailure when `configured` is none.
     """
     if configured:
         path = Path(configured).expanduser().resolve()
@@ -187,6 +174,21 @@ def _environment(capture: Capture, configured: str | None) -> str | None:
         if name not in tracked and not path.is_symlink() and _is_environment(path):
             return str(path)
     return None
+
+
+def check_sandbox(settings: Settings) -> None:
+    """Fail early, before anything is downloaded, when no sandbox can be opened.
+
+    Raises EnvironmentFailure.
+    """
+    from tools.sandbox.choose import available
+
+    reasons = available()
+    wanted = [settings.sandbox] if settings.sandbox != "auto" else ["docker", "bubblewrap"]
+    problems = {name: reasons[name] for name in wanted if name in reasons}
+    if problems and all(problems.values()):
+        text = "; ".join(f"{name}: {reason}" for name, reason in problems.items())
+        raise EnvironmentFailure(f"no sandbox can be used ({text})", "Run `agent doctor`.")
 
 
 def _is_environment(path: Path) -> bool:

@@ -39,9 +39,10 @@ def open_policy(
 
     Weights that are not on this machine are downloaded; `on_download` is first called with
     0 (or the bytes kept from before), the total in bytes and the source, then as bytes
-    arrive. With `resident_seconds` a local model's engine is one that other processes share;
-    it ends so long after its last use. Raises PolicyError, naming near matches, when `model`
-    means nothing.
+    arrive; with `refuse_download` for it, MissingWeights is raised instead, before anything is
+    asked of the network. With `resident_seconds` a local model's engine is one that other
+    processes share; it ends so long after its last use. Raises PolicyError, naming near matches,
+    when `model` means nothing.
     """
     model = model.strip()
     if not model:
@@ -161,6 +162,11 @@ def fetch(model: str, on_download: OnBytes | None = None) -> None:
         weights(_adapter_of(model)[0], on_download)
 
 
+def refuse_download(done: int, total: int, source: str) -> None:
+    """As `on_download`: weights that are not on this machine are not fetched."""
+    raise store.MissingWeights(f"nothing is downloaded here, but {source} was asked for weights.")
+
+
 def _is_hosted(model: str) -> bool:
     """True for PROVIDER/MODEL with a provider that litellm knows, and no such file."""
     if model.startswith(("hf:", "http://", "https://", "/", ".", "~")) or "/" not in model:
@@ -186,4 +192,6 @@ def weights(model: str, on_download: OnBytes | None) -> store.ModelFile:
     try:
         return store.locate(model)
     except store.MissingWeights:
+        if on_download is refuse_download:
+            raise
         return pull(model, on_download)

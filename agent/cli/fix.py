@@ -71,19 +71,12 @@ def fix(
 
 def _open_policy(settings: Settings) -> Policy:
     """The policy, from weights that are on this machine: a commit waits for no download."""
-    from policies.base import PolicyError
-    from policies.choose import open_policy
-    from policies.hub.store import MissingWeights, locate
+    from policies.choose import open_policy, refuse_download
 
-    try:
-        locate(settings.model)
-    except MissingWeights:
-        raise
-    except PolicyError:
-        pass  # No local model; or what is wrong with it is said by the next line.
     return open_policy(
         settings.model,
         context_tokens=settings.context_tokens,
+        on_download=refuse_download,
         resident_seconds=None if settings.resident == "never" else settings.resident_seconds,
     )
 

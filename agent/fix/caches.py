@@ -19,13 +19,17 @@ _FOLDER = ".mypy_cache"
 def caches(root: Path, tracked: Collection[str], checks: Sequence[Check]) -> tuple[File, ...]:
     """The files of mypy's cache in a repository, if one of the checks is mypy.
 
-    None of a link or of more than MAX_BYTES, nor where the repository holds a cache itself.
+    None of a link or of more than MAX_BYTES, nor where the repository holds a cache itself, nor
+    of one that another mypy is changing.
     """
     folder = root / _FOLDER
     asked = any("mypy" in word for check in checks for word in check.command.argv)
     if not asked or folder.is_symlink() or any(path.startswith(f"{_FOLDER}/") for path in tracked):
         return ()
-    found = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    if sum(path.stat().st_size for path in found) > MAX_BYTES:
+    try:
+        found = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+        if sum(path.stat().st_size for path in found) > MAX_BYTES:
+            return ()
+        return tuple(File(path.relative_to(root).as_posix(), path.read_bytes()) for path in found)
+    except OSError:
         return ()
-    return tuple(File(path.relative_to(root).as_posix(), path.read_bytes()) for path in found)

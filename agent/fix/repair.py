@@ -5,35 +5,31 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import shlex
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.config import Settings, Strategy
+from agent.fix.chain import together
 from agent.fix.checks import Check, Checked, run_apart, with_check
 from agent.fix.deadline import Deadline
+from agent.fix.silenced import silences
 from agent.repository import Capture
 from agent.session import Listener
 from agent.solve import Outcome, solve
 from agent.status import Status
 from agent.task import Task, clean_issue
 from agent.verify.outcomes import is_pseudo
+from agent.verify.verifier import Verdict
 from agent.workspace import Workspace
 from policies.base import Policy
 from policies.experience.store import Store
 from tools.base import capped
 from tools.codemap import MODULE, Codemap
-from tools.testing.detect import TestCommand
 
 TRIES = 3
 OUTPUT_CHARACTERS = 1500
 _PLACE = re.compile(r"(?<![\w/.-])([\w./-]+):(\d+)\b")
-_SILENCED = re.compile(
-    r"noqa|type:\s*ignore|pyright:\s*ignore|pylint:\s*disable|pragma:\s*no\s|nosec|fmt:\s*(off|skip)"
-    r"|eslint-disable|@ts-(ignore|nocheck|expect-error)|nolint|#!?\[allow\(",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -76,33 +72,47 @@ class Repairer:
             if outcome.status is not Status.VERIFIED or verdict is None:
                 status = _failed(outcome.status)
                 return Repair(status, {}, outcome.message, tuple(trajectories))
-            if silences(verdict.diff):
+            files = deliverable(tree, verdict, self.editable)
+            if files is None or silences(tree.contents, files):
                 continue
-            tree = tree.patched(verdict.files, verdict.modes)
+            tree = tree.patched(files, {})
+            self.check_time()
             checked = run_apart(tree, self.checks)
             if all(one.passed for one in checked):
-                return Repair(Status.FIXED, self.changes(tree), "", tuple(trajectories))
-        message = "each fix broke another check, or only silenced one"
+                return self.passing(tree, trajectories)
+        message = "each fix broke another check, did more than edit files, or only silenced one"
         return Repair(Status.NOT_SOLVED, {}, message, tuple(trajectories))
+
+    def passing(self, tree: Workspace, trajectories: Sequence[str]) -> Repair:
+        """The repair that a tree is with which every check passes."""
+        changes = self.changes(tree)
+        if changes:
+            return Repair(Status.FIXED, changes, "", tuple(trajectories))
+        message = "the checks pass now without any change: what they say does not hold still"
+        return Repair(Status.NOT_SOLVED, {}, message, tuple(trajectories))
+
+    def check_time(self) -> None:
+        """Stop at the deadline, also where a signal would come late. Raises KeyboardInterrupt."""
+        if self.deadline.expired:
+            raise KeyboardInterrupt
 
     def solve(self, tree: Workspace, checked: Sequence[Checked], seed: int) -> Outcome:
         """One failing check as a task: tests first, which say most of what the code should do."""
-        if self.deadline.expired:
-            raise KeyboardInterrupt
+        self.check_time()
         failing = min(
             (one for one in checked if not one.passed),
             key=lambda one: one.check.command.framework != "pytest",
         )
         kept = [one.check for one in checked if one.passed]
         seconds = max(1.0, self.deadline.left)
-        only = tuple(f"!{path}" for path in self.editable)
+        own = (entry for entry in self.settings.protected if not entry.startswith("!"))
         settings = self.settings.model_copy(
             update={
                 "seed": seed,
                 "timeout": seconds,
                 "test_command": failing.check.shown,
                 "strategies": strategies(self.settings, failing.check),
-                "protected": (*self.settings.protected, *only),
+                "protected": (*own, *(f"!{path}" for path in self.editable)),
             }
         )
         ready = dataclasses.replace(
@@ -138,9 +148,9 @@ class Repairer:
         return clean_issue("\n".join(lines))
 
     def changes(self, tree: Workspace) -> dict[str, bytes]:
-        """The files that are not what they were."""
-        before = self.workspace.contents
-        return {path: data for path, data in tree.contents.items() if before.get(path) != data}
+        """The editable files that are not what they were; no other ever is in a repair."""
+        before, after = self.workspace.contents, tree.contents
+        return {path: after[path] for path in self.editable if before[path] != after[path]}
 
 
 def _failed(status: Status) -> Status:
@@ -156,28 +166,18 @@ def strategies(settings: Settings, check: Check) -> tuple[Strategy, ...]:
     return tuple(name for name in settings.strategies if name != "search")
 
 
-def together(failing: Check, kept: Sequence[Check]) -> Check:
-    """The failing check as the tests of a task.
+def deliverable(
+    tree: Workspace, verdict: Verdict, editable: Collection[str]
+) -> dict[str, bytes] | None:
+    """The new bytes that a verdict gives to files; None when it does anything else.
 
-    What only gives an exit code is followed by the checks that pass: a linter alone would be
-    content with code that does something else. Tests by id stay as they are, for what they tell.
+    Neither a removal, nor another mode, nor a file that is not `editable` is delivered.
     """
-    if failing.command.framework == "pytest" or not kept:
-        return failing
-    script = " && ".join(shlex.join(_argv(check.command)) for check in (failing, *kept))
-    variables = {name: value for c in (*kept, failing) for name, value in c.command.env}
-    command = TestCommand(("sh", "-c", script), "command", tuple(variables.items()))
-    return Check(failing.shown, command)
-
-
-def _argv(command: TestCommand) -> tuple[str, ...]:
-    return ("pytest", *command.argv) if command.framework == "pytest" else command.argv
-
-
-def silences(diff: str) -> bool:
-    """Whether a patch adds a comment that tells a check to look away."""
-    added = (line for line in diff.splitlines() if line.startswith("+") and line[:3] != "+++")
-    return any(_SILENCED.search(line) for line in added)
+    files = {path: data for path, data in verdict.files.items() if data is not None}
+    modes = {file.path: file.mode for file in tree.files}
+    if len(files) < len(verdict.files) or not files.keys() <= set(editable):
+        return None
+    return None if any(modes.get(p) != m for p, m in verdict.modes.items()) else files
 
 
 def changed_lines(before: bytes | None, after: bytes) -> list[int]:

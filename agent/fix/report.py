@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -93,7 +94,7 @@ class Report:
         if self.status is Status.FIXED:
             names = ", ".join(self.files)
             parts.append(f"Fixed {names}: every check passes with this change.\n{self.diff}")
-            parts.append(f"Look at it, then `git add {names}` and commit again.")
+            parts.append(f"Look at it, then `git add {shlex.join(self.files)}` and commit again.")
         else:
             parts.append(f"Not fixed: {self.message.rstrip('.')}. Your files are as they were.")
             if self.hint:

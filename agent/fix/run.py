@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
@@ -13,9 +14,11 @@ from agent.fix.checks import Check, Checked, choose_checks, run_checks
 from agent.fix.environment import has_program, project_environment
 from agent.fix.report import Report, diff_of
 from agent.fix.staged import Staged, before_commit, read_staged
+from agent.repository import only_run
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status
+from agent.undo import pending
 from agent.verify.protected import is_protected
-from agent.workspace import Workspace, make_workspace, timed
+from agent.workspace import Workspace, environment_of, make_workspace, timed
 from tools.languages import language_of
 
 if TYPE_CHECKING:
@@ -42,15 +45,19 @@ def fix(
 
     Files are written only when every check passes with them, all or none, and only those that
     are `asked` for (or staged) and hold what is staged. `open_policy` and `view` are called when
-    there is something to repair. Raises AgentError before the checks have run; what goes
-    wrong later is in the report.
+    there is something to repair. What a killed run has left half written is undone first. Raises
+    AgentError before the checks have run; what goes wrong later is in the report.
     """
     clock = timed()
+    root = Path(repo.working_dir)
+    if pending(root):
+        with only_run(root):  # It undoes what is pending.
+            pass
     staged = read_staged(repo, asked)
-    settings = _settled(settings, staged)
-    contents = {f.path: f.data for f in staged.capture.files if f.mode != "120000"}
     if not staged.passed:
         return Report(Status.NOTHING_TO_DO, (), seconds=clock())
+    settings = _settled(settings, staged)
+    contents = {f.path: f.data for f in staged.capture.files if f.mode != "120000"}
     checks = choose_checks(
         settings,
         contents,
@@ -85,15 +92,14 @@ def fix(
 
 
 def _settled(settings: Settings, staged: Staged) -> Settings:
-    """Settings with the project's environment and the quicker sandbox, where both are open.
+    """Settings with the environment of the checks and the quicker sandbox, where both are open.
 
     Only what the user has installed can tell what the user's checks say, and that is what
     bubblewrap shows; to ask a container engine for images takes longer than the checks.
     """
-    update: dict[str, object] = {}
-    if settings.environment is None:
-        tops = frozenset(file.path.split("/", 1)[0] for file in staged.capture.files)
-        update["environment"] = project_environment(staged.capture.root, tops)
+    tops = frozenset(file.path.split("/", 1)[0] for file in staged.capture.files)
+    found = settings.environment or project_environment(staged.capture.root, tops)
+    update: dict[str, object] = {"environment": environment_of(staged.capture, found)}
     if settings.sandbox == "auto" and settings.image is None:
         from tools.sandbox.bubblewrap import available
 
@@ -115,7 +121,6 @@ def _repair(
     from agent import apply
     from agent.fix.deadline import Deadline
     from agent.fix.repair import Repairer, changed_lines
-    from agent.repository import only_run
     from agent.verify.verifier import Verdict
     from policies.base import PolicyError
     from policies.experience.store import Store, StoreError
@@ -155,7 +160,7 @@ def _editable(
     if staged.unstaged:
         on_disk = workspace.patched(staged.unstaged, {})
         if all(checked.passed for checked in run_checks(on_disk, checks)):
-            names = " ".join(staged.unstaged)
+            names = shlex.join(staged.unstaged)
             raise _Unfixable(
                 "the files on disk pass every check, but what is staged does not",
                 f"Run `git add {names}` and commit again.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,12 +53,14 @@ def read_staged(repo: Repo, asked: Sequence[Path]) -> Staged:
     conflict.
     """
     root = Path(repo.working_dir)
-    entries = index_entries(repo)
+    with git_errors():
+        entries = index_entries(repo)
     passed = _relative(root, asked) if asked else _changed(repo, entries)
     for path in passed:
         if path not in entries:
             raise UsageError(
-                f"{path} is not staged", f"Run `git add {path}` first, or leave it out."
+                f"{path} is not staged",
+                f"Run `git add {shlex.quote(path)}` first, or leave it out.",
             )
     files: dict[str, File] = {}
     unstaged: dict[str, bytes | None] = {}

@@ -123,8 +123,7 @@ def running() -> list[Record]:
     records = []
     for path in folder().glob("*.json"):
         place = Place(path.stem)
-        record = place.read()
-        if record is not None and place.served():
+        if place.served() and (record := place.read()) is not None:
             records.append(record)
     return sorted(records, key=lambda record: record.since)
 
@@ -176,7 +175,7 @@ def _started(wanted: Wanted, place: Place) -> Record:
             _stop_older(wanted)
             child = _spawn(wanted, place)
         elif child.poll() is not None and not place.served():
-            said = place.log.read_text(errors="replace").strip()
+            said = _said(place)
             if child.returncode or said:
                 raise PolicyError(said[-1000:] or f"the engine ended with {child.returncode}.")
             child = None
@@ -184,6 +183,14 @@ def _started(wanted: Wanted, place: Place) -> Record:
     raise PolicyError(
         f"the server of {wanted.name} does not answer: run `agent models serve --stop`."
     )
+
+
+def _said(place: Place) -> str:
+    """What the server has said; nothing when another client has begun its log anew."""
+    try:
+        return place.log.read_text(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _spawn(wanted: Wanted, place: Place) -> subprocess.Popen[bytes]:

@@ -9,10 +9,19 @@ import time
 
 import pytest
 
-from agent.fix.repair import changed_lines, silences
+from agent import undo
+from agent.cli.fix import _open_policy
+from agent.config import Settings
+from agent.fix.repair import changed_lines, deliverable
+from agent.fix.silenced import silences
+from agent.verify.verifier import Verdict
+from agent.workspace import Workspace
+from policies.hub.store import MissingWeights
 from tests.agent.shop import agent, script
 from tests.fix import project
 from tests.fix.project import FIX_MEAN, FIX_TOTAL, GOOD, UNDEFINED, WRONG, fix, git, stage, state
+from tools.sandbox.base import File, Spec
+from tools.testing.detect import from_text
 
 NOBODY = "scripted:/nobody/is/asked.json"
 MEAN_CHECK = "grep -n '/ len' shop/prices.py"
@@ -41,6 +50,15 @@ def test_a_good_commit_passes_and_asks_no_model(repo):
         "pytest tests/test_prices.py",
     ]
     assert state(repo) == before
+
+
+def test_the_checks_of_the_active_environment_are_found(repo, monkeypatch):
+    monkeypatch.delenv("PRE_COMMIT", raising=False)
+    monkeypatch.setenv("VIRTUAL_ENV", sys.prefix)
+    stage(repo, GOOD + "\n\ndef none():\n    return []\n")
+    report = json.loads(agent("fix", "--json", "--model", NOBODY).stdout)
+    assert report["exit_code"] == 0, report
+    assert commands(report) == [("ruff", True), ("pytest", True)]
 
 
 def test_nothing_staged_and_nothing_touched_is_well(repo):
@@ -135,6 +153,38 @@ def test_other_files_are_not_changed(repo, tmp_path):
     assert state(repo) == before
     report = fix(script(tmp_path, [project.plan("shop/other.py::twice"), other]), *check)
     assert report["files"] == ["shop/other.py"]
+
+
+def test_what_the_user_lets_be_changed_is_no_more_than_what_is_passed(repo, tmp_path):
+    settings = '[tool.apprentice]\nprotected = ["!shop/prices.py", "!shop/other.py"]\n'
+    stage(repo, project.FILES["pyproject.toml"] + settings, "pyproject.toml")
+    stage(repo, GOOD.replace("sum(prices)", "sum(prices)  # the sum"))
+    before = state(repo)
+    other = (
+        "edit_symbol\nsymbol: shop/other.py::twice\n```python\ndef twice(x):\n    return 2 * x\n```"
+    )
+    model = script(tmp_path, [project.plan("shop/other.py::twice"), other, other])
+    check = ("--check", "grep -n '2 . x' shop/other.py")
+    assert fix(model, "shop/prices.py", *check)["exit_code"] != 0
+    assert state(repo) == before
+
+
+@pytest.mark.parametrize(
+    ("files", "modes", "ok"),
+    [
+        ({"a.py": b"y"}, {}, True),
+        ({"a.py": b"y"}, {"a.py": "100644"}, True),
+        ({"a.py": b"y"}, {"a.py": "100755"}, False),
+        ({"a.py": None}, {}, False),
+        ({"a.py": b"y", "b.py": b"y"}, {}, False),
+    ],
+)
+def test_only_new_bytes_of_editable_files_are_delivered(files, modes, ok):
+    command = from_text("true")
+    held = tuple(File(name, b"x", "100644") for name in ("a.py", "b.py"))
+    tree = Workspace(held, "none", Spec(root="/"), command, 1.0)
+    verdict = Verdict(True, "", files=files, modes=modes)
+    assert deliverable(tree, verdict, ["a.py"]) == (files if ok else None)
 
 
 def test_what_is_staged_is_checked_not_what_is_on_disk(repo):
@@ -251,6 +301,29 @@ def test_weights_that_are_missing_are_not_fetched(repo, tmp_path, monkeypatch):
     assert "agent models pull qwen2.5-coder-0.5b" in report["message"]
 
 
+@pytest.mark.parametrize("model", ["torch:qwen2.5-coder-0.5b", "qwen2.5-coder-0.5b@base"])
+def test_missing_weights_by_other_names_are_not_fetched(model, tmp_path, monkeypatch):
+    monkeypatch.setenv("APPRENTICE_MODELS", str(tmp_path))
+    with pytest.raises(MissingWeights, match="agent models pull"):
+        _open_policy(Settings(model=model))
+
+
+def test_what_a_killed_run_left_is_undone_before_anything_is_checked(repo):
+    path = stage(repo, GOOD + "\n\ndef none():\n    return []\n")
+    changes = []
+    for name, new in (("shop/prices.py", b"half"), ("shop/other.py", b"other half")):
+        old = (repo / name).read_bytes()
+        scratch = f"shop/.apprentice-{len(changes)}"
+        changes.append(
+            undo.Change(path=name, scratch=scratch, old=old, mode=0o644, new=undo.digest(new))
+        )
+    undo.note(repo, changes, [], git(repo, "rev-parse", "HEAD").strip(), "")
+    before = state(repo)
+    path.write_text("half")
+    assert fix(NOBODY)["exit_code"] == 0
+    assert state(repo) == before
+
+
 def test_without_checks_it_says_how_to_name_them(git_repo, monkeypatch):
     root = git_repo({"a.py": "x = 1\n"})
     monkeypatch.chdir(root)
@@ -269,10 +342,26 @@ def test_text_for_people(repo, tmp_path):
     assert "git add shop/prices.py" in text
 
 
-def test_comments_that_silence_a_check_are_known():
-    assert silences("--- a\n+++ b\n+x = y  # type: ignore[name-defined]\n")
-    assert silences("+// eslint-disable-next-line\n")
-    assert not silences("-x = y  # noqa\n+x = 1\n+++ noqa.py\n")
+@pytest.mark.parametrize(
+    ("before", "after", "silenced"),
+    [
+        ("x = y\n", "x = y  # type: ignore[name-defined]\n", True),
+        ("f()\n", "// eslint-disable-next-line\nf()\n", True),
+        ("x = y  # noqa\n", "x = 1\n", False),
+        ("x = y  # noqa: F401\n", "x = z  # noqa: F401\n", False),
+        ("x = y  # noqa: F401\n", "x = z  # noqa: F401, F821\n", True),
+        ("x = y  # noqa: F401\n", "x = y  # noqa\n", True),
+        ("x = y\n", "++x  # noqa\n", True),
+        ("x = y\n", "# mypy: disable-error-code=name-defined\nx = y\n", True),
+        ("x = y\n", "# pylint: skip-file\nx = y\n", True),
+        ("fn f() {}\n", "#[expect(dead_code)]\nfn f() {}\n", True),
+        ("f()\n", "// biome-ignore lint/x: y\nf()\n", True),
+        ("f()\n", "//lint:ignore SA1000 y\nf()\n", True),
+        ("x = y\n", "nosecret = 1\n", False),
+    ],
+)
+def test_comments_that_silence_a_check_are_known(before, after, silenced):
+    assert silences({"a": before.encode()}, {"a": after.encode()}) is silenced
 
 
 def test_changed_lines_count_from_one():
