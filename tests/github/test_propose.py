@@ -154,6 +154,49 @@ def test_hostile_patches_are_refused(case, patch, because):
     refused(case, hand_over(case, patch), because)
 
 
+def plain_change(path: str, old: str, new: str) -> str:
+    """A patch that names no mode: it takes that of what stands there."""
+    return (
+        f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n"
+        f"-{old}\n\\ No newline at end of file\n+{new}\n\\ No newline at end of file\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["link", "submodule"])
+def test_a_patch_without_modes_turns_no_link_and_no_submodule(case, kind):
+    main = case.git("rev-parse", "main").strip()
+    old, mode = ("catalogue.py", "120000") if kind == "link" else (main, "160000")
+    blob = main
+    if kind == "link":
+        write = ["git", "-C", str(case.remote), "hash-object", "-w", "--stdin"]
+        blob = subprocess.run(
+            write, input=old, check=True, capture_output=True, text=True
+        ).stdout.strip()
+    env = {**os.environ, "GIT_INDEX_FILE": str(case.remote / "index")}
+    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        env |= {f"{name}_NAME": "tester", f"{name}_EMAIL": "tester@localhost"}
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(case.remote), *arguments]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, env=env
+        ).stdout.strip()
+
+    git("read-tree", "main")
+    git("update-index", "--add", "--cacheinfo", f"{mode},{blob},shop/other")
+    tree = git("write-tree")
+    git("update-ref", "refs/heads/main", git("commit-tree", tree, "-p", main, "-m", "x"))
+    before, after = (
+        (old, "/etc/passwd")
+        if kind == "link"
+        else (f"Subproject commit {old}", "Subproject commit " + "1" * 40)
+    )
+    patch = plain_change("shop/other", before, after)
+    if kind == "submodule":
+        patch = patch.replace("\\ No newline at end of file\n", "")
+    refused(case, hand_over(case, GOOD + patch), "changes a link or a submodule")
+
+
 def test_large_and_wide_patches_are_refused():
     from agent.github.rules import Rules, problems
 
