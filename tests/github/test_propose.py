@@ -301,10 +301,10 @@ def test_a_branch_of_the_same_name_is_not_overwritten(case):
     case.memory.pulls.clear()
     main = case.git("rev-parse", "main").strip()
     case.git("update-ref", f"refs/heads/{branch}", main)
-    done = run(case)
-    assert done.failed == "Propose"
-    assert "with another commit" in done.log
+    assert run(case).failed == ""
+    assert "with another commit" in case.memory.comments[0]["body"]
     assert case.git("rev-parse", branch).strip() == main
+    assert case.memory.pulls == []
 
 
 def test_an_api_that_fails_is_an_environment_error(case):
