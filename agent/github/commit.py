@@ -133,7 +133,8 @@ def make_commit(repo: Repo, staged: Staged, message: str, when: str) -> str:
 def push(repo: Repo, commit: str, branch: str, url: str, token: str) -> None:
     """Make a branch of the remote at `url` from a commit. One that stands there is never moved.
 
-    Raises EnvironmentFailure, also when there is another commit on a branch of this name.
+    A branch with another commit will do when that has the same tree and parents: it comes from
+    another run that found the same fix. Else EnvironmentFailure is raised.
     """
     reference = f"refs/heads/{branch}"
     env = _access(url, token)
@@ -142,11 +143,21 @@ def push(repo: Repo, commit: str, branch: str, url: str, token: str) -> None:
         if there.split("\t")[0] == commit:
             return
         if there:
+            options = ("--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+            repo.git.fetch(*options, url, reference, env=env)
+            if _content(repo, there.split("\t")[0]) == _content(repo, commit):
+                return
             raise EnvironmentFailure(
                 f"the branch {branch} is there already, with another commit",
                 "Delete it, or take its pull request as it is.",
             )
         repo.git.push("--no-verify", "--no-follow-tags", url, f"{commit}:{reference}", env=env)
+
+
+def _content(repo: Repo, commit: str) -> list[str]:
+    """The tree and the parents of a commit."""
+    head = str(repo.git.cat_file("commit", commit)).partition("\n\n")[0]
+    return [line for line in head.split("\n") if line.startswith(("tree ", "parent "))]
 
 
 def _access(url: str, token: str) -> dict[str, str]:

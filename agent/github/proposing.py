@@ -109,8 +109,10 @@ def _make(
         when = f"{repo.head.commit.committed_date} +0000"
         commit = make_commit(repo, checked.staged, message_of(number, solved), when)
         branch = f"{BRANCHES}{number}-{checked.staged.tree[:8]}"
-        if there := client.pull_request_of(branch):
+        if there := client.pull_request_of(branch, state="open"):
             return there, []
+        if there := client.pull_request_of(branch, state="closed"):
+            return "", [f"this very fix was proposed before, and closed: {there}"]
         title = title_of(number, event.issue.title, verified=solved.status is Status.VERIFIED)
         origin, link = Origin(solved.trajectory, runner.run_id), _link(runner, wish.artifact_id)
         text = pull_request(solved, checked.diff, checked.notes, origin, link)

@@ -307,6 +307,27 @@ def test_a_branch_of_the_same_name_is_not_overwritten(case):
     assert case.memory.pulls == []
 
 
+def test_a_branch_that_holds_the_fix_of_another_run_is_taken(case):
+    case.memory.refuses_drafts = True
+    folder = hand_over(case)
+    propose_here(case, folder)
+    case.memory.refuses_drafts = False
+    told = result(case, GOOD, trajectory="01k" + "b" * 23)
+    (folder / "result.json").write_text(json.dumps(told))
+    assert propose_here(case, folder).opened
+    assert len(case.memory.pulls) == len(case.branches) == 1
+
+
+def test_a_fix_that_was_closed_before_is_not_proposed_again(case):
+    folder = hand_over(case)
+    assert propose_here(case, folder).opened
+    (pull,) = case.memory.pulls
+    pull["state"] = "closed"
+    assert not propose_here(case, folder).opened
+    assert f"closed: {pull['html_url']}" in case.memory.comments[0]["body"]
+    assert len(case.memory.pulls) == 1
+
+
 def test_an_api_that_fails_is_an_environment_error(case):
     hand_over(case)
     case.memory.broken = 403
