@@ -21,6 +21,21 @@ Auto = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
+@app.command("gate")
+def gate(label: LabelName = "agent-fix", auto: Auto = False, as_json: AsJson = False) -> None:
+    """Say whether the issue of the event may be worked on (the output `allowed`)."""
+    from agent.github.runner import no_commands
+
+    no_commands()
+    with reported(as_json=as_json):
+        from agent.github.runner import Runner
+        from agent.github.solving import ask
+
+        refused = ask(Runner.of(), label, auto=auto)
+        status = "allowed" if refused is None else "refused"
+        _say({"status": status, "message": refused.reason if refused else ""}, as_json)
+
+
 @app.command("solve")
 def solve(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder of the artifact.")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import ValidationError
 
@@ -86,11 +86,11 @@ class Client:
         with self._explained(f"a comment on issue {number}"):
             return self._repo.get_issue(number).create_comment(body).html_url
 
-    def pull_request_of(self, branch: str) -> str:
-        """The page of the newest pull request of a branch, open or not; empty if there is none."""
+    def pull_request_of(self, branch: str, *, state: Literal["open", "closed"]) -> str:
+        """The page of a branch's newest pull request in this state; empty if there is none."""
         owner = self.repository.partition("/")[0]
         with self._explained(f"the pull requests of {branch}"):
-            for pull in self._repo.get_pulls(state="all", head=f"{owner}:{branch}"):
+            for pull in self._repo.get_pulls(state=state, head=f"{owner}:{branch}"):
                 return pull.html_url
         return ""
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 AUTHOR = "apprentice-agent"
 EMAIL = "apprentice-agent@users.noreply.github.com"
+_PLAIN_MODES = {"100644", "100755", "000000"}
 
 
 class DoesNotApply(AgentError):
@@ -46,8 +47,8 @@ def stage(
 ) -> Staged:
     """Apply a patch to HEAD in an index of our own, and add files.
 
-    `paths` are those that the patch may touch: if it touches another one, or does not apply,
-    DoesNotApply is raised. The checkout and its index stay as they are.
+    `paths` are those that the patch may touch: if it touches another one or anything but plain
+    files, or does not apply, DoesNotApply is raised. The checkout and its index stay as they are.
     """
     import git
 
@@ -64,10 +65,12 @@ def stage(
                     said = str(error.stderr).strip().removeprefix("stderr: ").strip("'\n ")
                     raise DoesNotApply(f"the patch does not apply: {said[:300]}") from error
         with git_errors():
-            changed = repo.git.diff_index("--cached", "--name-only", "-z", base, env=env)
-            touched = [path for path in changed.split("\0") if path]
-            if sorted(touched) != sorted(paths):
-                raise DoesNotApply(f"the patch touches other files than it names: {touched[:5]}")
+            modes = _changed(repo, base, env)
+            if sorted(modes) != sorted(paths):
+                raise DoesNotApply(f"the patch touches other files than it names: {[*modes][:5]}")
+            # Without a mode of its own, a patch takes the one of what stands there.
+            if strange := [path for path, both in modes.items() if not both <= _PLAIN_MODES]:
+                raise DoesNotApply(f"the patch changes a link or a submodule: {strange[:5]}")
             for path, data in (added or {}).items():
                 blob = _write_blob(repo, data)
                 repo.git.update_index("--add", "--cacheinfo", f"100644,{blob},{path}", env=env)
@@ -78,6 +81,16 @@ def stage(
         {path: blob_of(repo, base, path) for path in paths},
         {path: blob_of(repo, tree, path) for path in paths},
     )
+
+
+def _changed(repo: Repo, base: str, env: Mapping[str, str]) -> dict[str, set[str]]:
+    """The paths in which an index differs from a commit, each with its modes before and after."""
+    raw = repo.git.diff_index("--cached", "--raw", "--no-renames", "-z", base, env=dict(env))
+    fields = raw.split("\0")
+    return {
+        path: set(told.removeprefix(":").split(" ")[:2])
+        for told, path in zip(fields[::2], fields[1::2], strict=False)
+    }
 
 
 def blob_of(repo: Repo, tree: str, path: str) -> bytes | None:
@@ -120,7 +133,8 @@ def make_commit(repo: Repo, staged: Staged, message: str, when: str) -> str:
 def push(repo: Repo, commit: str, branch: str, url: str, token: str) -> None:
     """Make a branch of the remote at `url` from a commit. One that stands there is never moved.
 
-    Raises EnvironmentFailure, also when there is another commit on a branch of this name.
+    A branch with another commit will do when that has the same tree and parents: it comes from
+    another run that found the same fix. Else EnvironmentFailure is raised.
     """
     reference = f"refs/heads/{branch}"
     env = _access(url, token)
@@ -129,11 +143,21 @@ def push(repo: Repo, commit: str, branch: str, url: str, token: str) -> None:
         if there.split("\t")[0] == commit:
             return
         if there:
+            options = ("--depth=1", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules")
+            repo.git.fetch(*options, url, reference, env=env)
+            if _content(repo, there.split("\t")[0]) == _content(repo, commit):
+                return
             raise EnvironmentFailure(
                 f"the branch {branch} is there already, with another commit",
                 "Delete it, or take its pull request as it is.",
             )
         repo.git.push("--no-verify", "--no-follow-tags", url, f"{commit}:{reference}", env=env)
+
+
+def _content(repo: Repo, commit: str) -> list[str]:
+    """The tree and the parents of a commit."""
+    head = str(repo.git.cat_file("commit", commit)).partition("\n\n")[0]
+    return [line for line in head.split("\n") if line.startswith(("tree ", "parent "))]
 
 
 def _access(url: str, token: str) -> dict[str, str]:

@@ -109,17 +109,21 @@ def _make(
         when = f"{repo.head.commit.committed_date} +0000"
         commit = make_commit(repo, checked.staged, message_of(number, solved), when)
         branch = f"{BRANCHES}{number}-{checked.staged.tree[:8]}"
-        if there := client.pull_request_of(branch):
+        if there := client.pull_request_of(branch, state="open"):
             return there, []
-        push(repo, commit, branch, f"{runner.server_url}/{runner.repository}.git", runner.token)
-    title = title_of(number, event.issue.title, verified=solved.status is Status.VERIFIED)
-    origin, link = Origin(solved.trajectory, runner.run_id), _link(runner, wish.artifact_id)
-    text = pull_request(solved, checked.diff, checked.notes, origin, link)
-    try:
-        return client.open_draft(branch, event.repository.default_branch, title, text), []
-    except EnvironmentFailure as error:
-        said = f"{error}. {error.hint}".removesuffix(". ")
-        return "", [f"the branch {branch} holds the fix, but a draft cannot be opened: {said}"]
+        if there := client.pull_request_of(branch, state="closed"):
+            return "", [f"this very fix was proposed before, and closed: {there}"]
+        title = title_of(number, event.issue.title, verified=solved.status is Status.VERIFIED)
+        origin, link = Origin(solved.trajectory, runner.run_id), _link(runner, wish.artifact_id)
+        text = pull_request(solved, checked.diff, checked.notes, origin, link)
+        failed = f"the fix cannot be pushed to the branch {branch}"
+        try:
+            push(repo, commit, branch, f"{runner.server_url}/{runner.repository}.git", runner.token)
+            failed = f"the branch {branch} holds the fix, but a draft cannot be opened"
+            return client.open_draft(branch, event.repository.default_branch, title, text), []
+        except EnvironmentFailure as error:
+            said = f"{error}. {error.hint}".removesuffix(". ")
+            return "", [f"{failed}: {said}"]
 
 
 def _claims(solved: Solved, number: int, patch: str, *, unverified: bool) -> list[str]:

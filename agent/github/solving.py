@@ -46,6 +46,21 @@ class Request:
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
 
+def ask(runner: Runner, label: str, *, auto: bool) -> Refusal | None:
+    """Why the runner's event is refused, None when it is not, before anything costly is done.
+
+    Sets the output `allowed`; where it is "false", also `status` and `propose` as `solve_event`.
+    """
+    event = read_event(runner.event_path, IssueEvent)
+    client = Client(runner.repository, runner.api_url, runner.token)
+    refused = refusal(event, client, label, auto=auto)
+    runner.output(allowed="true" if refused is None else "false")
+    if refused is not None:
+        runner.output(status="refused", propose="true" if refused.told else "false")
+        runner.summary(f"Issue {event.issue.number} was not worked on: {code(refused.reason)}")
+    return refused
+
+
 def solve_event(runner: Runner, request: Request, shown: Listener) -> Solved | Refusal:
     """Solve the issue of the runner's event, unless it is refused, and write the artifact.
 
@@ -53,11 +68,8 @@ def solve_event(runner: Runner, request: Request, shown: Listener) -> Solved | R
     something to say). Raises AgentError and what `run` raises.
     """
     event = read_event(runner.event_path, IssueEvent)
-    client = Client(runner.repository, runner.api_url, runner.token)
-    refused = refusal(event, client, request.label, auto=request.auto)
+    refused = ask(runner, request.label, auto=request.auto)
     if refused is not None:
-        runner.output(status="refused", propose="true" if refused.told else "false")
-        runner.summary(f"Issue {event.issue.number} was not worked on: {code(refused.reason)}")
         return refused
     seen = _Seen(shown)
     try:

@@ -82,6 +82,10 @@ class Verifier:
             return runs[-1]
 
         parts = split(diff, self.protected)
+        links = {file.path for file in self.workspace.files if file.mode == "120000"}
+        turned = tuple(f"changes a link: {p.path}" for p in parts.allowed if p.path in links)
+        if turned:
+            return self._rejected(parts.diff, turned, turned, clock())
         if parts.findings or not parts.allowed:
             left_out = f" (left out: {', '.join(parts.dropped[:3])})" if parts.dropped else ""
             reasons = parts.findings or (f"the patch changes no source file{left_out}",)

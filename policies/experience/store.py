@@ -119,10 +119,10 @@ class Store:
 
     def add_feedback(self, trajectory_id: str, feedback: Feedback) -> None:
         """Add what became of a trajectory's patch. The run must have come to an end."""
-        if self.status(trajectory_id) == "running":
-            raise StoreError(f"{trajectory_id} is still running: wait for its end")
         row = make_row(feedback)
         with self._transaction() as db:
+            if self.status(trajectory_id) == "running":
+                raise _running(trajectory_id)
             insert(db, trajectory_id, next_seq(db, trajectory_id), row)
 
     def adopt(self, trajectory_id: str, events: Iterable[Event]) -> int:
@@ -130,22 +130,26 @@ class Store:
 
         `events` are all that the other store has of it. What is here already is kept, and feedback
         of both is joined. All is on disk when this returns, or nothing. Raises StoreError for what
-        is no id, and when the id is another trajectory's here.
+        is no id, and when the id is another trajectory's here or one that is still running.
         """
         if not is_id(trajectory_id):
             raise StoreError(f"{trajectory_id!r} is no id of a trajectory")
-        known = list(self._read(trajectory_id))
-        given = list(events)
-        run, theirs = ([e for e in of if not isinstance(e, Feedback)] for of in (known, given))
-        shared = min(len(run), len(theirs))
-        if any(
-            one.model_dump_json() != other.model_dump_json()
-            for one, other in zip(run, theirs, strict=False)
-        ):
-            raise StoreError(f"{trajectory_id} is another trajectory here: it was not taken over")
-        told = [e for e in given if isinstance(e, Feedback) and e not in known]
-        rows = [make_row(event) for event in (*theirs[shared:], *told)]
+        given = list(events)  # before the transaction: reading them may take another one
         with self._transaction() as db:
+            if status(db, trajectory_id) == "running":
+                raise _running(trajectory_id)
+            known = list(self._read(trajectory_id))
+            run, theirs = ([e for e in of if not isinstance(e, Feedback)] for of in (known, given))
+            shared = min(len(run), len(theirs))
+            if any(
+                one.model_dump_json() != other.model_dump_json()
+                for one, other in zip(run, theirs, strict=False)
+            ):
+                raise StoreError(
+                    f"{trajectory_id} is another trajectory here: it was not taken over"
+                )
+            told = [e for e in given if isinstance(e, Feedback) and e not in known]
+            rows = [make_row(event) for event in (*theirs[shared:], *told)]
             db.execute(
                 "INSERT OR IGNORE INTO trajectories (id, started, boot) VALUES (?, ?, '')",
                 (trajectory_id, stamp(datetime.now(UTC))),
@@ -242,6 +246,10 @@ class Store:
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._reading() as db, transaction(db):
             yield db
+
+
+def _running(trajectory_id: str) -> StoreError:
+    return StoreError(f"{trajectory_id} is still running: wait for its end")
 
 
 def _unknown(name: str) -> UnknownTrajectoryError:

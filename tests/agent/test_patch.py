@@ -4,6 +4,11 @@ import pytest
 
 from agent.verify.patch import split
 from agent.verify.protected import is_protected
+from agent.verify.verifier import Verifier
+from agent.workspace import Workspace
+from tools.sandbox.base import File, Spec
+from tools.testing.detect import TestCommand
+from tools.testing.results import TestRun
 
 CHANGE = "diff --git a/{p} b/{p}\n--- a/{p}\n+++ b/{p}\n@@ -1 +1 @@\n-a\n+b\n"
 NEW = "diff --git a/{p} b/{p}\nnew file mode {m}\n--- /dev/null\n+++ b/{p}\n@@ -0,0 +1 @@\n+b\n"
@@ -205,3 +210,12 @@ def test_helpers_of_tests_are_protected_and_packages_that_are_called_like_them_a
         assert is_protected(path)
     for path in ("django/test/client.py", "numpy/testing/utils.py", "src/api/spec/parser.py"):
         assert not is_protected(path)
+
+
+def test_a_patch_without_modes_turns_no_link():
+    link = File("src/link.py", b"a", "120000")
+    workspace = Workspace((link,), "bubblewrap", Spec(), TestCommand((), "pytest"), 1.0)
+    run = TestRun({}, {}, 0, complete=True, seconds=0.0)
+    verdict = Verifier(workspace, run, ("t.py::test_a",)).judge(CHANGE.format(p="src/link.py"))
+    assert verdict.findings == verdict.reasons == ("changes a link: src/link.py",)
+    assert not verdict.verified

@@ -50,6 +50,9 @@ def test_feedback_that_cannot_be_taken(solved):
         writer.append(trajectory()[0])
         with pytest.raises(StoreError, match="still running"):
             store.add_feedback(writer.id, Feedback(outcome="kept"))
+        with pytest.raises(StoreError, match="still running"):
+            store.adopt(writer.id, trajectory())
+        assert len(list(store.events(writer.id))) == 1
 
 
 def test_a_trajectory_moves_between_stores_with_its_feedback(solved, tmp_path):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<sign>==|!=|&&|\|\||[!(),])|(?P<name>[\w.-]+))"
+    r"\s*(?:(?P<text>'(?:[^']|'')*')|(?P<sign>==|!=|&&|\|\||[!(),])|(?P<name>[\w.*-]+))"
 )
 _EMBEDDED = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
 
@@ -96,6 +96,7 @@ class _Parser:
         calls: dict[str, Callable[..., Any]] = {
             "always": lambda: True,
             "cancelled": lambda: False,
+            "contains": lambda items, one: any(_same(item, one) for item in items or ()),
             "startsWith": lambda text, start: shown(text).lower().startswith(start.lower()),
         }
         return calls[name](*arguments)
@@ -104,6 +105,9 @@ class _Parser:
         first, *rest = name.split(".")
         value = self.context[first]
         for part in rest:
+            if isinstance(value, list):
+                value = value if part == "*" else [one.get(part) for one in value]
+                continue
             value = value.get(part) if isinstance(value, Mapping) else None
         return value
 

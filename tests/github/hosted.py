@@ -73,7 +73,10 @@ class Hosted:
         done: dict[str, Done] = {}
         for name, job in flow["jobs"].items():
             needs = {
-                one: {"outputs": done[one].outputs if one in done else dict(solved or {})}
+                one: {
+                    "outputs": done[one].outputs if one in done else dict(solved or {}),
+                    "result": _result(done.get(one), solved),
+                }
                 for one in ([job["needs"]] if "needs" in job else [])
             }
             context = {
@@ -256,6 +259,13 @@ class Hosted:
                 shutil.copytree(kept, given["path"], symlinks=True)
                 return "success", {}
         return "failure", {}
+
+
+def _result(job: Done | None, solved: Mapping[str, str] | None) -> str:
+    """How a job ended, as the jobs that need it see it."""
+    if job is None:
+        return "skipped" if solved is None else "success"
+    return "failure" if job.failed else "success"
 
 
 class _Nothing(dict[str, Any]):

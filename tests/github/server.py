@@ -94,14 +94,21 @@ def _answer(memory: Memory, method: str, target: str, sent: Any, headers: Any) -
     if known := re.fullmatch(r"collaborators/([^/]+)/permission", rest):
         return 200, {"permission": memory.writers.get(known[1], "read"), "user": {}}
     if rest == "pulls" and method == "GET":
-        head = parse_qs(place.query)["head"][0]
-        return 200, [pull for pull in memory.pulls if f"octo:{pull['head_ref']}" == head]
+        asked = {name: values[0] for name, values in parse_qs(place.query).items()}
+        wanted = (asked["head"], asked["state"])
+        return 200, [p for p in memory.pulls if (f"octo:{p['head_ref']}", p["state"]) == wanted]
     if rest == "pulls" and memory.refuses_drafts:
         return 422, {"message": "Draft pull requests are not supported in this repository."}
     if rest == "pulls":
         number = 100 + len(memory.pulls)
         page = f"https://github.test/octo/shop/pull/{number}"
-        pull = {**sent, "head_ref": sent["head"], "number": number, "html_url": page}
+        pull = {
+            **sent,
+            "state": "open",
+            "head_ref": sent["head"],
+            "number": number,
+            "html_url": page,
+        }
         memory.pulls.append({**pull, "head": {}, "base": {}})
         return 201, {"number": number, "html_url": page}
     return 404, {"message": "Not Found"}

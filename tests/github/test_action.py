@@ -90,6 +90,15 @@ def test_an_environment_that_fails_is_red_and_said(case):
     assert "opens no pull request" in case.memory.comments[0]["body"]
 
 
+def test_a_job_that_fails_before_the_agent_starts_is_said(case):
+    jobs = case.good(install="exit 3")
+    assert {name: job.failed for name, job in jobs.items()} == {
+        "solve": "Environment of the tests",
+        "propose": "",
+    }
+    assert "ended without a result" in case.memory.comments[0]["body"]
+
+
 def test_a_run_that_cannot_begin_is_red_and_said(new_case):
     case = new_case({"notes.txt": b"no code, no tests"})
     jobs = case.good()

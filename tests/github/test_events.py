@@ -83,6 +83,21 @@ def test_opened_issues_of_trusted_authors_only_when_asked(case):
     assert "may not write" in refused(case, auto=True).reason
 
 
+def opened(case: Any, association: str, labels: list[Any]) -> Any:
+    """Run the workflow for an issue that mallory has opened."""
+    case.event |= {"action": "opened", "label": None, "sender": {"login": "mallory"}}
+    case.event["issue"] |= {"author_association": association, "labels": labels}
+    return case.hosted.run("issues", case.event, {"auto": True, "install": "touch ~/installed"})
+
+
+def test_strangers_start_no_setup(case):
+    assert opened(case, "NONE", []) == {}
+    assert opened(case, "MEMBER", [{"name": "agent-fix"}]) == {}
+    done = opened(case, "MEMBER", [])["solve"]
+    assert (done.failed, done.outputs["propose"]) == ("", "false")
+    assert not list(case.hosted.folder.rglob("installed"))
+
+
 def test_a_server_that_fails_lets_nobody_in(case):
     case.memory.broken = 500
     with pytest.raises(EnvironmentFailure, match=r"cannot be reached|answers 500"):
@@ -205,4 +220,4 @@ def test_a_key_has_the_name_of_a_key(case, tmp_path, name):
     request = Request(tmp_path, tmp_path / "out", "agent-fix", key_name=name, key="secret")
     with pytest.raises(UsageError, match="no name of a key"):
         solve_event(Runner("issues", *place), request, lambda _: None)
-    assert output.read_text() == "status=environment\npropose=true\n"
+    assert output.read_text() == "allowed=true\nstatus=environment\npropose=true\n"

@@ -154,6 +154,49 @@ def test_hostile_patches_are_refused(case, patch, because):
     refused(case, hand_over(case, patch), because)
 
 
+def plain_change(path: str, old: str, new: str) -> str:
+    """A patch that names no mode: it takes that of what stands there."""
+    return (
+        f"diff --git a/{path} b/{path}\n--- a/{path}\n+++ b/{path}\n@@ -1 +1 @@\n"
+        f"-{old}\n\\ No newline at end of file\n+{new}\n\\ No newline at end of file\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["link", "submodule"])
+def test_a_patch_without_modes_turns_no_link_and_no_submodule(case, kind):
+    main = case.git("rev-parse", "main").strip()
+    old, mode = ("catalogue.py", "120000") if kind == "link" else (main, "160000")
+    blob = main
+    if kind == "link":
+        write = ["git", "-C", str(case.remote), "hash-object", "-w", "--stdin"]
+        blob = subprocess.run(
+            write, input=old, check=True, capture_output=True, text=True
+        ).stdout.strip()
+    env = {**os.environ, "GIT_INDEX_FILE": str(case.remote / "index")}
+    for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+        env |= {f"{name}_NAME": "tester", f"{name}_EMAIL": "tester@localhost"}
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(case.remote), *arguments]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True, env=env
+        ).stdout.strip()
+
+    git("read-tree", "main")
+    git("update-index", "--add", "--cacheinfo", f"{mode},{blob},shop/other")
+    tree = git("write-tree")
+    git("update-ref", "refs/heads/main", git("commit-tree", tree, "-p", main, "-m", "x"))
+    before, after = (
+        (old, "/etc/passwd")
+        if kind == "link"
+        else (f"Subproject commit {old}", "Subproject commit " + "1" * 40)
+    )
+    patch = plain_change("shop/other", before, after)
+    if kind == "submodule":
+        patch = patch.replace("\\ No newline at end of file\n", "")
+    refused(case, hand_over(case, GOOD + patch), "changes a link or a submodule")
+
+
 def test_large_and_wide_patches_are_refused():
     from agent.github.rules import Rules, problems
 
@@ -258,10 +301,31 @@ def test_a_branch_of_the_same_name_is_not_overwritten(case):
     case.memory.pulls.clear()
     main = case.git("rev-parse", "main").strip()
     case.git("update-ref", f"refs/heads/{branch}", main)
-    done = run(case)
-    assert done.failed == "Propose"
-    assert "with another commit" in done.log
+    assert run(case).failed == ""
+    assert "with another commit" in case.memory.comments[0]["body"]
     assert case.git("rev-parse", branch).strip() == main
+    assert case.memory.pulls == []
+
+
+def test_a_branch_that_holds_the_fix_of_another_run_is_taken(case):
+    case.memory.refuses_drafts = True
+    folder = hand_over(case)
+    propose_here(case, folder)
+    case.memory.refuses_drafts = False
+    told = result(case, GOOD, trajectory="01k" + "b" * 23)
+    (folder / "result.json").write_text(json.dumps(told))
+    assert propose_here(case, folder).opened
+    assert len(case.memory.pulls) == len(case.branches) == 1
+
+
+def test_a_fix_that_was_closed_before_is_not_proposed_again(case):
+    folder = hand_over(case)
+    assert propose_here(case, folder).opened
+    (pull,) = case.memory.pulls
+    pull["state"] = "closed"
+    assert not propose_here(case, folder).opened
+    assert f"closed: {pull['html_url']}" in case.memory.comments[0]["body"]
+    assert len(case.memory.pulls) == 1
 
 
 def test_an_api_that_fails_is_an_environment_error(case):

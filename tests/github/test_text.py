@@ -30,6 +30,57 @@ def test_what_a_page_does_not_show_is_gone(hidden):
     assert text.rstrip() == "Title\n\nbefore"
 
 
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "\n\n> [x]: http://hidden 'hidden'\n",
+        "\n\n- [x]: http://hidden\n  'hidden'\n",
+        "\n\n[x]:\nhttp://hidden\n'hidden\nand hidden'\n",
+        "<img alt='hidden > hidden' src=x>",
+        "<b title=hidden>",
+        "\n\n> <img\n> alt='hidden'\n> src=x>",
+        '\n\n<div data-x="hidden">\n</div>\n',
+        '\n\n<div data-x="hidden',
+        "\n\n<!-- hidden\n\nhidden\n```\nhidden\n```\n",
+        "\n\n[^1]:\n    <!-- hidden -->",
+        "\n\n> <!-- hidden\n> hidden -->",
+        "`<!-- hidden -->".replace("`", "\\`"),
+    ],
+)
+def test_what_a_page_hides_in_its_markup_is_gone(hidden):
+    text = issue_text("Title", f"before {hidden}\n")
+    assert "before" in text
+    assert "hidden" not in text
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "```html\n<!-- not closed\n<b title='x'>\n[x]: y\n```\nafter",
+        "- item\n\n  ~~~\n  <!-- x -->\n  ~~~\n- more",
+        "a `List<int>` and ``<!-- ` -->`` and <https://x.test/a> here",
+        "a < b and c > d, 1 <2> 3, i<n or not",
+        "> quoted\n\n# head\n\n1. one\n2. two",
+        "    if a < b:\n        c<d>()",
+    ],
+)
+def test_what_a_page_shows_stays(shown):
+    assert issue_text("Title", f"{shown}\n\nend") == f"Title\n\n{shown}\n\nend"
+
+
+def test_words_behind_a_fence_are_not_shown():
+    assert issue_text("T", "```python hidden words\nx\n```") == "T\n\n```python\nx\n```"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ['<a"', "<a'", "`", "``a", "<!--", "> ", "[a]: ", "<a ", "<a b='", '<a b="c" ', "<?", "- "],
+)
+@pytest.mark.timeout(20)
+def test_hostile_texts_take_no_time(piece):
+    issue_text("T", "x" + piece * (65_000 // len(piece)))
+
+
 def test_comments_that_are_cut_out_make_no_new_ones():
     assert "hidden" not in issue_text("T", "<!-<!-- x -->- hidden -->").replace("- hidden", "")
     assert "<!--" not in issue_text("T", "<!-<!-- x -->- shown -->")

@@ -91,6 +91,26 @@ def test_nothing_is_interpolated_into_a_script():
             assert "${{" not in step.get("run", ""), step
 
 
+def test_bubblewrap_gets_a_profile_where_user_namespaces_are_restricted(tmp_path):
+    made = steps(yaml.safe_load((ROOT / "action.yml").read_text()))
+    (script,) = [step["run"] for step in made if step["name"] == "Sandbox"]
+    (tmp_path / "restricted").write_text("1\n")
+    for path, other in (
+        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "restricted"),
+        ("/etc/apparmor.d/bwrap", "bwrap"),
+    ):
+        assert path in script
+        script = script.replace(path, str(tmp_path / other))
+    ours = 'sudo() { "$@"; }; bwrap() { :; }; apparmor_parser() { echo "$@" > loaded; }\n'
+    run = ["bash", "-euo", "pipefail", "-c", ours + script]
+    subprocess.run(run, cwd=tmp_path, check=True)
+    assert (tmp_path / "bwrap").read_text() == (
+        "abi <abi/4.0>,\ninclude <tunables/global>\n"
+        "profile bwrap /usr/bin/bwrap flags=(unconfined) {\n  userns,\n}\n"
+    )
+    assert (tmp_path / "loaded").read_text() == f"-r {tmp_path}/bwrap\n"
+
+
 def steps(value):
     """All steps in a file."""
     if isinstance(value, list):
