@@ -18,6 +18,7 @@ from tools.testing.results import Failure, Frame, TestRun
 MOST_BROKEN = 0.5
 TOLD_FAILURES = 8
 LONG_SECONDS = 3.0
+HANGS = 2
 
 
 class Outcome(StrEnum):
@@ -94,9 +95,8 @@ def try_bug(
     stages = [only, ()] if baseline.seconds > LONG_SECONDS and len(only) < len(stable) else [()]
     seconds = 0.0
     for asked in stages:
-        with bugged.fresh() as sandbox:
-            run = bugged.test(sandbox, asked)
-        seconds += run.seconds
+        run, took = _run(bugged, asked)
+        seconds += took
         early = _unfit(run) or (None if _lost(run, only) else Outcome.UNSEEN)
         if early is not None:
             return Trial(mutation=mutation, outcome=early, seconds=seconds)
@@ -116,6 +116,21 @@ def try_bug(
         failures=_told(run, lost) if kept else {},
         seconds=seconds,
     )
+
+
+def _run(workspace: Workspace, only: tuple[str, ...]) -> tuple[TestRun, float]:
+    """The tests in a fresh sandbox, with the seconds that they took.
+
+    Hangs are told by the clock, and a machine may be busy: what hangs is run once more.
+    """
+    seconds = 0.0
+    for _ in range(HANGS):
+        with workspace.fresh() as sandbox:
+            run = workspace.test(sandbox, only)
+        seconds += run.seconds
+        if _unfit(run) is not Outcome.HUNG:
+            break
+    return run, seconds
 
 
 def _fail_again(workspace: Workspace, lost: Sequence[str]) -> bool:
