@@ -51,7 +51,7 @@ def localise(
             symbol = codemap.at(frame.path, frame.line)
             if symbol is not None:
                 scores[symbol.id] += FRAME_WEIGHT / ((depth + 1) * len(targets))
-    if any(test in run.calls for test in targets):
+    if any(test in run.calls for test in targets) and eligible.keys() & scores.keys():
         words = set(_WORD.findall(issue + " " + " ".join(targets)))
         for name, symbol in eligible.items():
             if symbol.name in words:
