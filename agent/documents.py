@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from agent.status import Status
+from policies.experience.events import Feedback
 from policies.experience.summary import Summary
 from policies.hub.store import Listed
 
@@ -93,6 +94,45 @@ class Trajectories(Document):
     )
     version: Literal[1] = 1
     trajectories: tuple[Summary, ...]
+
+
+class Told(Document):
+    """`agent experience feedback`: what became of a trajectory's patch."""
+
+    name: Literal["apprentice.feedback"] = Field(default="apprentice.feedback", alias="schema")
+    version: Literal[1] = 1
+    trajectory: str
+    feedback: Feedback
+
+
+class Imported(Document):
+    """`agent experience import`: how many events are new, by trajectory."""
+
+    name: Literal["apprentice.imported"] = Field(default="apprentice.imported", alias="schema")
+    version: Literal[1] = 1
+    added: dict[str, int]
+
+
+class TrainedReport(Document):
+    """`agent train`: the adapter's folder, what was left out of the data by reason, and the last
+    row of the curves (None where no step was made)."""
+
+    name: Literal["apprentice.trained"] = Field(default="apprentice.trained", alias="schema")
+    version: Literal[1] = 1
+    trainer: str
+    adapter: str
+    left_out: dict[str, int]
+    lineage: dict[str, Any]
+    last: dict[str, float] | None
+
+
+class GithubStep(Document):
+    """`agent github gate|solve|propose|feedback`: the step, and what it says of its event."""
+
+    name: Literal["apprentice.github"] = Field(default="apprentice.github", alias="schema")
+    version: Literal[1] = 1
+    step: str
+    told: dict[str, Any]
 
 
 class _Printed(GenerateJsonSchema):

@@ -117,7 +117,9 @@ def feedback(
         trajectory = store.resolve(name)
         store.add_feedback(trajectory, event)
     if as_json:
-        typer.echo(json.dumps({"trajectory": trajectory, **event.model_dump(mode="json")}))
+        from agent.documents import Told
+
+        typer.echo(Told(trajectory=trajectory, feedback=event).line())
     else:
         typer.echo(f"{trajectory}: {outcome.value}")
 
@@ -139,7 +141,9 @@ def bring_in(
                 for summary in other.trajectories(-1)
             }
     if as_json:
-        typer.echo(json.dumps({"schema": 1, "added": added}))
+        from agent.documents import Imported
+
+        typer.echo(Imported(added=added).line())
     else:
         for trajectory, events in added.items():
             typer.echo(f"{trajectory}: {events} new events")

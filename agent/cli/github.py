@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated, Any
@@ -33,7 +32,7 @@ def gate(label: LabelName = "agent-fix", auto: Auto = False, as_json: AsJson = F
 
         refused = ask(Runner.of(), label, auto=auto)
         status = "allowed" if refused is None else "refused"
-        _say({"status": status, "message": refused.reason if refused else ""}, as_json)
+        _say("gate", {"status": status, "message": refused.reason if refused else ""}, as_json)
 
 
 @app.command("solve")
@@ -92,9 +91,9 @@ def solve(
         )
         ended = solve_event(Runner.of(), request, show)
         if isinstance(ended, Refusal):
-            _say({"status": "refused", "message": ended.reason}, as_json)
+            _say("solve", {"status": "refused", "message": ended.reason}, as_json)
             return
-        _say(ended.model_dump(mode="json", exclude={"test_files", "new_test"}), as_json)
+        _say("solve", ended.model_dump(mode="json", exclude={"test_files", "new_test"}), as_json)
         if ended.status in (Status.ENVIRONMENT, Status.USAGE, Status.INTERRUPTED):
             raise SystemExit(ended.status.exit_code)
 
@@ -135,7 +134,7 @@ def propose(
         wish = Wish(repo, artifact, label, auto, unverified, rules, artifact_id)
         ended = propose_event(Runner.of(), wish)
         told = {"opened": ended.opened, "page": ended.page, "reasons": list(ended.reasons)}
-        _say(told, as_json)
+        _say("propose", told, as_json)
 
 
 @app.command("feedback")
@@ -157,17 +156,19 @@ def feedback(
         runner = Runner.of()
         if store is None:
             known = origin(runner)
-            _say({"trajectory": known[0].trajectory if known else None}, as_json)
+            _say("feedback", {"trajectory": known[0].trajectory if known else None}, as_json)
             return
         given = give(runner, store)
-        _say({"outcome": given.outcome if given else None}, as_json)
+        _say("feedback", {"outcome": given.outcome if given else None}, as_json)
 
 
-def _say(report: dict[str, Any], as_json: bool) -> None:
+def _say(step: str, report: dict[str, Any], as_json: bool) -> None:
     from agent.ui.text import printable
 
     if as_json:
-        print(json.dumps({"schema": 1, **report}))
+        from agent.documents import GithubStep
+
+        print(GithubStep(step=step, told=report).line())
         return
     for name in ("status", "message", "opened", "page", "trajectory", "outcome"):
         if report.get(name):

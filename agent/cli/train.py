@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -83,15 +82,16 @@ def train(
     if not trained.first:
         return
     if as_json:
-        report = {
-            "schema": 1,
-            "trainer": trainer,
-            "adapter": str(trained.adapter),
-            "left_out": trained.left_out,
-            "lineage": trained.lineage,
-            "last": trained.rows[-1] if trained.rows else None,
-        }
-        print(json.dumps(report))
+        from agent.documents import TrainedReport
+
+        report = TrainedReport(
+            trainer=trainer,
+            adapter=str(trained.adapter),
+            left_out=dict(trained.left_out),
+            lineage=dict(trained.lineage),
+            last=dict(trained.rows[-1]) if trained.rows else None,
+        )
+        print(report.line())
         return
     for reason, count in sorted(trained.left_out.items()):
         print(f"left out: {count} {reason}", file=sys.stderr)

@@ -85,6 +85,7 @@ def test_the_policy_chooses_among_edits_that_pass(git_repo, tmp_path, strategies
     assert "value >= high" in chosen[0].grammar
 
 
+@pytest.mark.slow
 def test_two_edits_are_found_when_the_first_helps(git_repo, tmp_path, strategies):
     strategies("search")
     library = LIBRARY.replace("found - 2 + 1", "found").replace("found = 0", "found = 1", 1)

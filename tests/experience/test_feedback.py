@@ -10,6 +10,7 @@ from agent.ui.trajectory import render
 from policies.experience.events import Feedback
 from policies.experience.store import Store, StoreError
 from tests.agent import shop
+from tests.documents import conforms
 
 from . import samples
 
@@ -31,8 +32,10 @@ def test_feedback_follows_the_end_and_is_shown(solved):
     token = "ghp_" + "a1B2" * 9
     done = shop.agent("experience", "feedback", "last", "kept", "--note", f"good {token}")
     assert (done.exit_code, done.stdout) == (0, f"{solved}: kept\n")
-    told = json.loads(shop.agent("experience", "feedback", solved, "reverted", "--json").stdout)
-    assert (told["trajectory"], told["outcome"], told["source"]) == (solved, "reverted", "user")
+    done = shop.agent("experience", "feedback", solved, "reverted", "--json")
+    told = conforms(json.loads(done.stdout))
+    given = told["feedback"]
+    assert (told["trajectory"], given["outcome"], given["source"]) == (solved, "reverted", "user")
     with Store.open() as store:
         events = list(store.events(solved))
         assert store.status(solved) == "solved"
@@ -66,7 +69,7 @@ def test_a_trajectory_moves_between_stores_with_its_feedback(solved, tmp_path):
             exclude={"events", "seconds"}
         )
     done = shop.agent("experience", "import", file, "--json")
-    assert json.loads(done.stdout)["added"] == {solved: 1}
+    assert conforms(json.loads(done.stdout))["added"] == {solved: 1}
     assert json.loads(shop.agent("experience", "import", file, "--json").stdout)["added"] == {
         solved: 0
     }

@@ -17,6 +17,7 @@ from policies.experience import events as e
 from policies.experience.store import Store
 from policies.learning.grpo import GrpoConfig
 from policies.learning.tokens import digest
+from tests.documents import conforms
 from tests.learning.tiny import random_groups, tiny_model, tiny_tokenizer
 
 FAST = ("--set", "adapters.rank=2", "--set", "learning_rate=0.01", "--device", "cpu")
@@ -76,7 +77,7 @@ def run(trainer, model, store, out, *more):
     arguments = ["train", trainer, "--model", str(model), "--out", str(out), "--json"]
     done = CliRunner().invoke(app, [*arguments, "--store", str(store), *FAST, *more])
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exc_info
-    return done.exit_code, json.loads(done.stdout.splitlines()[-1])
+    return done.exit_code, conforms(json.loads(done.stdout.splitlines()[-1]))
 
 
 @pytest.mark.parametrize("trainer", ["sft", "dpo", "kto", "grpo", "ppo"])
