@@ -351,8 +351,8 @@ GITHUB = (
     Defence(
         "unseen text of issues",
         "agent/github/text.py",
-        'return _DEFINITION.sub("", _HIDDEN.sub(" ", text))',
-        "return text",
+        "{_seen_page(body or '')}",
+        "{body or ''}",
         "tests/github/test_text.py::test_what_a_page_does_not_show_is_gone",
     ),
     Defence(
