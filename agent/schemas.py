@@ -27,7 +27,7 @@ from agent.documents import (
     json_schema,
 )
 from agent.evaluate.report import Summary
-from agent.fix.report import FixReport
+from agent.fix.documents import FixReport
 from agent.mcp.answer import Answer
 from agent.result import Result
 from agent.tasks.card import Card

@@ -6,43 +6,17 @@ import difflib
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from agent.documents import Document, Part
 from agent.fix.checks import Checked
 from agent.status import Status
 from agent.ui.text import printable
 from tools.base import capped
 
+if TYPE_CHECKING:
+    from agent.fix.documents import FixReport
+
 OUTPUT_CHARACTERS = 8000
-
-
-class CheckReport(Part):
-    """One check on what was staged, before any fix; `exit_code` is None when it was killed."""
-
-    command: str
-    passed: bool
-    exit_code: int | None
-    seconds: float
-    output: str
-
-
-class FixReport(Document):
-    """`agent fix`: how it ended, and what was changed in `files`."""
-
-    name: Literal["apprentice.fix"] = Field(default="apprentice.fix", alias="schema")
-    version: Literal[1] = 1
-    status: Status
-    exit_code: int
-    message: str
-    hint: str
-    checks: tuple[CheckReport, ...]
-    files: tuple[str, ...]
-    diff: str
-    trajectories: tuple[str, ...]
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -61,6 +35,8 @@ class Report:
 
     def document(self) -> FixReport:
         """What `--json` prints."""
+        from agent.fix.documents import CheckReport, FixReport
+
         return FixReport(
             status=self.status,
             exit_code=self.status.exit_code,
