@@ -126,12 +126,6 @@ def bounds(scope: Scope, node: Node) -> Iterator[Change]:
     elif node.type in words.assignments:
         right = node.child_by_field_name("right")
         places = [right] if right is not None else []
-    if node.type in words.binary:
-        for operand in node.named_children:
-            if operand.type in words.identifiers | {words.attribute}:
-                text = scope.text(operand)
-                yield scope.put(operand, f"({text} - 1)")
-                yield scope.put(operand, f"({text} + 1)")
     for place in places:
         if place.type in words.numbers | words.strings | words.sequences or place.type == "slice":
             continue
