@@ -1,4 +1,7 @@
-"""Attempts at one task: greedy first, then samples, until the verifier accepts one."""
+"""Attempts at one task: greedy first, then samples, until the verifier accepts one.
+
+Rollouts explore: all attempts are samples, and the first that is accepted is not the last.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def attempt_all(
     settings: Settings,
     budget: Budget,
 ) -> Attempts:
-    """Sample attempts until one is verified or the budget is spent.
+    """Sample attempts until one is verified or the budget is spent; all of them to explore.
 
     On two cores the engine is compute-bound, so attempts are drawn one after the other and
     share the prompt's KV cache: an attempt that is not needed costs nothing.
@@ -70,7 +73,9 @@ def attempt_all(
             "temperature": temperature(settings, number),
             "seen": seen,
         }
-        attempt = _kind(policy, evidence, number, shared)
+        attempt = _attempt(policy, evidence, number, shared)
+        if attempt is None:
+            return Attempts(select(verdicts), number, f"{number} attempts failed")
         try:
             diff = attempt.run()
         except ContextOverflow as full:
@@ -83,29 +88,40 @@ def attempt_all(
             continue
         judged.add(diff)
         verdict = judge(session, verifier, diff, budget, number)
-        if verdict.verified:
+        if verdict.verified and not settings.explore:
             return Attempts(verdict, number + 1, "verified")
         verdicts.append(verdict)
     return Attempts(select(verdicts), settings.samples, f"{settings.samples} attempts failed")
 
 
-def _kind(policy: Policy, evidence: Evidence, number: int, shared: dict[str, Any]) -> Attempt:
+def _attempt(
+    policy: Policy, evidence: Evidence, number: int, shared: dict[str, Any]
+) -> Attempt | None:
     """A strong model converses. For a small one a search comes first; then it is asked in turn to
-    fill in what may be missing, and to converse."""
+    fill in what may be missing, and to converse. None when no strategy is left."""
     strategies = shared["settings"].strategies
-    searches = int("search" in strategies)
     if policy.calls_tools:
         return Loop(**shared)
-    if number < searches:
-        return Search(**shared, evidence=evidence)
-    turn, converses = divmod(number - searches, 2)
-    if "infill" not in strategies or (converses and "conversation" in strategies):
-        return Loop(**shared)
-    return Infill(**shared, evidence=evidence, turn=turn)
+    if "search" in strategies:
+        if number == 0:
+            return Search(**shared, evidence=evidence)
+        number -= 1
+    others = [s for s in ("infill", "conversation") if s in strategies]
+    if not others:
+        return None
+    turn, which = divmod(number, len(others))
+    if others[which] == "infill":
+        return Infill(**shared, evidence=evidence, turn=turn)
+    return Loop(**shared)
 
 
 def temperature(settings: Settings, number: int) -> float:
-    """Greedy first; then around the configured temperature, warmer with every fourth sample."""
+    """Greedy first; then around the configured temperature, warmer with every fourth sample.
+
+    To explore, all are drawn from one distribution.
+    """
+    if settings.explore:
+        return settings.temperature
     return 0.0 if number == 0 else settings.temperature + 0.1 * ((number - 1) % 4)
 
 
@@ -134,10 +150,10 @@ def judge(session: Session, verifier: Verifier, diff: str, budget: Budget, attem
 
 
 def select(verdicts: Iterable[Verdict]) -> Verdict | None:
-    """The best of several unverified patches: most fixed, least broken, smallest diff."""
+    """The best of several patches: verified, most fixed, least broken, smallest diff."""
     clean = [verdict for verdict in verdicts if verdict.files and not verdict.findings]
     return min(
         clean,
-        key=lambda v: (-len(v.fixed), len(v.broken), len(v.diff)),
+        key=lambda v: (not v.verified, -len(v.fixed), len(v.broken), len(v.diff)),
         default=None,
     )

@@ -28,7 +28,8 @@ Strategy = Literal["search", "infill", "conversation"]
 class Settings(BaseModel):
     """Everything a run can be told. Seconds and tokens are totals for the whole run.
 
-    `strategies` are the kinds of attempts that a policy without tool calling makes.
+    `strategies` are the kinds of attempts that a policy without tool calling makes. To `explore` is
+    to make all attempts, none of them greedy, also when one is verified: what rollouts do.
     `protected` are files that no patch may change, as paths or patterns; entries `!PATH` name the
     only ones that one may. `checks` and `fix_timeout`, the seconds that it may try, are for `agent
     fix`. `resident` says who shares a local model that stays loaded for `resident_seconds` after
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     test_command: str | None = None
     strategies: tuple[Strategy, ...] = ("search", "infill", "conversation")
     samples: int = Field(16, ge=1, le=256)
+    explore: bool = False
     rounds: int = Field(3, ge=1, le=32)
     actions_per_round: int = Field(30, ge=1, le=200)
     budget_tokens: int = Field(60_000, ge=100)

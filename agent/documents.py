@@ -114,13 +114,14 @@ class Imported(Document):
 
 
 class TrainedReport(Document):
-    """`agent train`: the adapter's folder, what was left out of the data by reason, and the last
-    row of the curves (None where no step was made)."""
+    """`agent train`: the adapter's folder and its NAME@VERSION ('' where its base has no name),
+    what was left out of the data by reason, and the curves' last row (None without a step)."""
 
     name: Literal["apprentice.trained"] = Field(default="apprentice.trained", alias="schema")
     version: Literal[1] = 1
     trainer: str
     adapter: str
+    model: str
     left_out: dict[str, int]
     lineage: dict[str, Any]
     last: dict[str, float] | None

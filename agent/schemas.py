@@ -30,6 +30,7 @@ from agent.evaluate.report import Summary
 from agent.fix.documents import FixReport
 from agent.mcp.answer import Answer
 from agent.result import Result
+from agent.rollout.report import Rolled
 from agent.tasks.card import Card
 from agent.tasks.report import Checked, Made
 from policies.experience.events import EVENT
@@ -45,6 +46,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     Trajectories,
     Told,
     Imported,
+    Rolled,
     TrainedReport,
     GithubStep,
     FixReport,

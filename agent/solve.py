@@ -211,9 +211,11 @@ class _Run:
         self.evidence = Evidence(codemap, files, ranked, traced)
         tries = not self.policy.calls_tools and {"search", "infill"} & {*self.settings.strategies}
         if self.targets and pytest and tries:
+            tracing = timed()
             scores = self.evidence.line_scores(
                 sandbox, self.workspace.command, self.targets, self.budget.seconds_left
             )
+            self.budget.test_seconds += tracing()
             ranked = by_lines(codemap, ranked, scores)
             self.evidence = dataclasses.replace(self.evidence, ranked=ranked, scores=scores)
         self.session.emit(Located(symbols=tuple(ranked[:20]), seconds=clock(), phase="prepare"))

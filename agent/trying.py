@@ -73,7 +73,7 @@ class Trying(Attempt):
                 continue
             self.make(edit)
             diff = self.sandbox.diff(base)
-            if diff not in self.seen and self.solved(self.test(diff)):
+            if self.is_new(diff) and self.solved(self.test(diff)):
                 return diff
             self.sandbox.restore(base)
         return None
@@ -124,11 +124,15 @@ class Trying(Attempt):
                 if change is not None:
                     self.make(change)
             diff = self.sandbox.diff(base)
-            if diff not in self.seen and self.solved(self.test(diff)):
+            if self.is_new(diff) and self.solved(self.test(diff)):
                 return diff
             self.round += 1
             self.back(base, before)
         return None
+
+    def is_new(self, diff: str) -> bool:
+        """Whether a patch can still win; to explore, what an attempt before found counts again."""
+        return self.settings.explore or diff not in self.seen
 
     def make(self, edit: Edit) -> None:
         """Make an edit in the sandbox."""

@@ -150,6 +150,19 @@ def _adapter_of(model: str) -> tuple[str, str | None]:
     return name, None if version == adapters.BASE else version
 
 
+def pinned(model: str) -> str:
+    """`model`, with the version that a plain NAME means now: NAME@VERSION or NAME@base.
+
+    Other names stay as they are. Raises PolicyError.
+    """
+    if model.startswith(TORCH):
+        return TORCH + pinned(model.removeprefix(TORCH))
+    if not store.is_known(model) or Path(model).exists():
+        return model
+    name, version = _adapter_of(model)
+    return f"{name}@{version or adapters.BASE}"
+
+
 def fetch(model: str, on_download: OnBytes | None = None) -> None:
     """Download the weights that `model` names, unless they are here or it has none.
 

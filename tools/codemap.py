@@ -90,6 +90,20 @@ def parse(path: str, source: bytes) -> list[Symbol]:
     return walk.symbols()
 
 
+def inline_tests(path: str, source: bytes) -> list[Symbol]:
+    """The tests that stand among the sources of a file (Rust's), and what they enclose."""
+    language = language_of(path)
+    if language is None or not language.tests:
+        return []
+    symbols = [symbol for symbol in parse(path, source) if symbol.qualname != MODULE]
+    tests = [s for s in symbols if re.match(language.tests, s.text(source))]
+    return [
+        symbol
+        for symbol in symbols
+        if any(t.start_byte <= symbol.start_byte < t.end_byte for t in tests)
+    ]
+
+
 @dataclass
 class _Open:
     """A symbol whose node is being walked."""

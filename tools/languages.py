@@ -46,6 +46,7 @@ class LanguageSpec:
     the kinds of symbols whose functions are methods. `enclosure` makes a lone method parse.
     `strings` may span lines. `exports` are wrappers that a rewritten definition may leave out.
     `noise` is what a policy tends to write below a definition without meaning it to be kept.
+    `tests` is a pattern for the beginning of a definition that is a test among the sources.
     """
 
     name: str
@@ -69,6 +70,7 @@ class LanguageSpec:
     exports: frozenset[str] = frozenset()
     noise: frozenset[str] = frozenset({"call_expression"})
     indented_blocks: bool = False
+    tests: str = ""
 
 
 _FUNCTION_VALUES = frozenset({"arrow_function", "function_expression", "generator_function"})
@@ -129,6 +131,14 @@ def _typescript(name: str, extensions: tuple[str, ...], factory: str) -> Languag
     )
 
 
+_RUST_TESTS = r"""(?x)
+    (\s*\#!?\[[^\]]*\])*?                       # other attributes
+    \s*\#\[\s* (
+        cfg \s*\(\s* (test | (all|any)\s*\(\s*test) \b
+        | (\w+\s*::\s*)* (test|bench|rstest|test_case|proptest|quickcheck) \b
+    )
+"""
+
 LANGUAGES: tuple[LanguageSpec, ...] = (
     LanguageSpec(
         name="python",
@@ -188,6 +198,7 @@ LANGUAGES: tuple[LanguageSpec, ...] = (
         leading=frozenset({"attribute_item"}),
         modifiers=frozenset({"attribute_item"}),
         strings=frozenset({"string_literal", "raw_string_literal"}),
+        tests=_RUST_TESTS,
     ),
     LanguageSpec(
         name="go",

@@ -9,6 +9,7 @@ from agent.cli.doctor import doctor
 from agent.cli.eval import evaluate
 from agent.cli.fix import fix
 from agent.cli.mcp import mcp
+from agent.cli.rollout import rollout
 from agent.cli.solve import solve
 from agent.cli.train import train
 
@@ -22,6 +23,7 @@ app = typer.Typer(
 app.command("solve")(solve)
 app.command("fix")(fix)
 app.command("eval")(evaluate)
+app.command("rollout")(rollout)
 app.command("train")(train)
 app.add_typer(tasks.app, name="tasks", help="Make tasks with known answers.")
 app.add_typer(models.app, name="models", help="List, fetch, add and serve models.")

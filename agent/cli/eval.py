@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from agent.cli.errors import reported
+from agent.cli.inputs import fetch_model, print_bad
 from agent.status import AgentError
 
 if TYPE_CHECKING:
     from agent.evaluate.records import Folder
     from agent.evaluate.report import Summary
     from agent.evaluate.results import Result
-    from agent.tasks.instance import BadRow, Instance
 
 
 def evaluate(
@@ -69,7 +68,7 @@ def evaluate(
         from agent.evaluate.report import summarise
         from agent.evaluate.run import evaluate as run
         from agent.tasks.choose import choose
-        from agent.tasks.instance import read_instances
+        from agent.tasks.instance import digest_of, read_instances
         from agent.workspace import check_sandbox
 
         overrides = {
@@ -84,19 +83,19 @@ def evaluate(
         settings = load_settings(None, overrides)
         check_sandbox(settings)
         instances, bad = read_instances(tasks)
-        _print_bad(tasks, bad)
+        print_bad(tasks, bad)
         problems = 0 if ids or split else len(bad)
         instances = choose(instances, split, ids.split(",") if ids else None, limit)
         given = None
         label = settings.model
         if predictions is not None:
             given = read_predictions(predictions, instances)
-            _print_bad(predictions, given.bad)
+            print_bad(predictions, given.bad)
             label, samples = given.name, given.samples
         else:
-            _fetch_model(settings.model, silent=as_json or quiet)
+            fetch_model(settings.model, silent=as_json or quiet)
         plan = Plan(
-            tasks_sha256=_digest(instances),
+            tasks_sha256=digest_of(instances),
             predictions_sha256=given.digest if given else "",
             model=label,
             variant=variant,
@@ -114,29 +113,9 @@ def evaluate(
     raise SystemExit(1 if summary.unscored or problems else 0)
 
 
-def _print_bad(source: Path | str, rows: Sequence[BadRow]) -> None:
-    for row in rows:
-        name = f" {row.instance_id}:" if row.instance_id else ""
-        print(f"{source}:{row.line}:{name} {row.problem}", file=sys.stderr)
-
-
-def _digest(instances: Sequence[Instance]) -> str:
-    text = "".join(instance.line for instance in instances)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def _default_folder(tasks: Path, label: str, variant: str) -> Path:
     name = "".join(c if c.isalnum() or c in "-._" else "-" for c in label)
     return Path("results") / f"{tasks.stem}-{name}-{variant}"
-
-
-def _fetch_model(model: str, *, silent: bool) -> None:
-    """Download the weights before the workers need them, with a bar."""
-    from agent.ui.download import download_bar
-    from policies.choose import fetch
-
-    with download_bar(silent=silent) as on_download:
-        fetch(model, on_download)
 
 
 @contextmanager

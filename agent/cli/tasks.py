@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -304,10 +303,10 @@ def _write(
     from rich.console import Console
 
     from agent.tasks.card import make_card, markdown, table
-    from agent.tasks.instance import write_instances, write_text
+    from agent.tasks.instance import digest_of, write_instances, write_text
     from agent.tasks.report import report
 
-    made = report(str(output), _digest(instances), instances, problems, funnels)
+    made = report(str(output), digest_of(instances), instances, problems, funnels)
     if not instances:
         if as_json:
             print(made.line())
@@ -326,11 +325,7 @@ def _write(
         print(made.line())
         return
     Console().print(table(card))
-    print(f"{len(instances)} tasks in {output}, sha256 {_digest(instances)}", file=sys.stderr)
-
-
-def _digest(instances: list[Instance]) -> str:
-    return hashlib.sha256("".join(f"{i.line}\n" for i in instances).encode()).hexdigest()
+    print(f"{len(instances)} tasks in {output}, sha256 {digest_of(instances)}", file=sys.stderr)
 
 
 def _problem(repo: str, error: Exception, *, silent: bool) -> Problem:

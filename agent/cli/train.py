@@ -18,7 +18,10 @@ def train(
         Literal["sft", "dpo", "kto", "reward", "grpo", "ppo"],
         typer.Argument(help="How to learn; see docs/learning.md."),
     ],
-    model: Annotated[str, typer.Option(help="The base: a name, a GGUF, or a folder of weights.")],
+    model: Annotated[
+        str,
+        typer.Option(help="The policy to go on from: NAME, NAME@VERSION, a GGUF or a folder."),
+    ],
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="The folder of the run; it goes on there.")
     ] = None,
@@ -32,7 +35,7 @@ def train(
     repo: Annotated[str | None, typer.Option(help="Only those of this repository.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the latest.")] = None,
     parent: Annotated[
-        Path | None, typer.Option(help="The folder of an adapter to go on from.")
+        Path | None, typer.Option(help="An adapter to go on from that has no name: its folder.")
     ] = None,
     gold: Annotated[
         Path | None, typer.Option(help="sft: conversations to learn as well, as JSONL.")
@@ -55,8 +58,8 @@ def train(
     Exit codes: 0 trained, 2 usage, 3 nothing to learn from, data that drifted, or no weights.
     """
     with reported(as_json=as_json):
-        from agent.train import Request
-        from agent.train import train as run
+        from agent.train.request import Request
+        from agent.train.run import train as run
         from policies.learning.report import live
 
         request = Request(
@@ -87,6 +90,7 @@ def train(
         report = TrainedReport(
             trainer=trainer,
             adapter=str(trained.adapter),
+            model=trained.name,
             left_out=dict(trained.left_out),
             lineage=dict(trained.lineage),
             last=dict(trained.rows[-1]) if trained.rows else None,
@@ -96,6 +100,8 @@ def train(
     for reason, count in sorted(trained.left_out.items()):
         print(f"left out: {count} {reason}", file=sys.stderr)
     print(f"adapter: {trained.adapter}")
+    if trained.name:
+        print(f"model: {trained.name}")
 
 
 def _default_folder(trainer: str, model: str) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from agent.context.evidence import ochiai
 from agent.context.lexical import by_words
 from agent.verify.protected import is_protected
-from tools.codemap import MODULE, Codemap
+from tools.codemap import MODULE, Codemap, inline_tests
 from tools.testing.results import TestRun
 
 FRAME_WEIGHT = 0.5
@@ -36,11 +36,13 @@ def localise(
 
     `run` may carry calls (a traced run); without them frames and words alone decide.
     """
+    tests = {test.id for path, data in files.items() for test in inline_tests(path, data)}
     eligible = {
         symbol.id: symbol
         for symbol in codemap
         if symbol.kind != "class"
         and symbol.qualname != MODULE
+        and symbol.id not in tests
         and not is_protected(symbol.path, protected)
     }
     scores: defaultdict[str, float] = defaultdict(float)

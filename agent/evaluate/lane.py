@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.evaluate.processes import START_SECONDS, Worker, WorkerDied
+from agent.evaluate import sample, score
 from agent.evaluate.records import Folder
 from agent.evaluate.results import Failure, Result, Run
 from agent.evaluate.sample import Prediction
 from agent.evaluate.score import Score
 from agent.status import Status
 from agent.tasks.instance import Instance
+from agent.workers.process import START_SECONDS, Worker, WorkerDied
 from agent.workspace import timed
 
 GRACE_SECONDS = 300.0
@@ -48,8 +49,13 @@ class Lane:
 
     def __init__(self, folder: Folder, made: Mapping[tuple[str, int], Prediction]) -> None:
         self.folder, self.plan, self.made = folder, folder.plan, made
-        self.sampler = Worker(self.plan.settings, folder.path / STORE)
-        self.scorer = Worker(self.plan.settings, None)
+        self.sampler = Worker(sample.__name__, self.plan.settings, folder.path / STORE)
+        self.scorer = Worker(score.__name__, self.plan.settings)
+        self.workers = (self.sampler, self.scorer)
+
+    def keep(self, result: Result) -> None:
+        """Write a result down."""
+        self.folder.scores.append(result)
 
     def result(self, item: Item) -> Result:
         """What comes of an item. Raises EnvironmentFailure when a worker cannot start."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,10 @@ from pydantic import BaseModel, ConfigDict
 from agent.config import Settings
 from agent.evaluate.results import Result
 from agent.evaluate.sample import Prediction
-from agent.status import EnvironmentFailure, Status, UsageError
+from agent.status import Status, UsageError
 from agent.tasks.instance import BadRow, Instance, Variant, write_text
 from agent.tasks.journal import Journal
+from agent.workers.folder import held
 
 SAMPLES, RESULTS = "samples.jsonl", "results.jsonl"
 NO_PREDICTION = "no prediction"
@@ -50,36 +50,9 @@ class Folder:
         self.samples = Journal(path / SAMPLES, Prediction)
         self.scores = Journal(path / RESULTS, Result)
 
-    @contextmanager
-    def open(self) -> Iterator[None]:
+    def open(self) -> AbstractContextManager[None]:
         """Hold the folder for a run: it is made, or holds this evaluation. Raises AgentError."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / "lock").open("a")
-        except OSError as error:
-            raise EnvironmentFailure(f"{self.path} cannot be written: {error.strerror}") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise UsageError(
-                    f"another `agent eval` is at work in {self.path}",
-                    "Wait until it ends, or name another folder with --out.",
-                ) from error
-            self._claim()
-            yield
-
-    def _claim(self) -> None:
-        note = self.path / "run.json"
-        text = self.plan.model_dump_json(indent=2) + "\n"
-        if note.exists():
-            if note.read_text(encoding="utf-8") != text:
-                raise UsageError(
-                    f"{self.path} holds an evaluation of other tasks or settings",
-                    "Name another folder with --out.",
-                )
-            return
-        write_text(note, text)
+        return held(self.path, self.plan, "agent eval")
 
     def results(self) -> dict[tuple[str, int], Result]:
         """What is scored, and the latest reason of what could not be."""

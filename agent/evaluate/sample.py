@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
 from agent.config import Settings
 from agent.evaluate.results import Run
 from agent.evaluate.score import environment_of
@@ -11,8 +15,10 @@ from agent.task import Task, clean_issue
 from agent.tasks.environment import with_environment
 from agent.tasks.instance import Instance, Variant
 from agent.tasks.tree import capture_of
+from agent.workers.inside import Job
 from agent.workspace import make_workspace
 from policies.base import Policy
+from policies.choose import open_policy
 from policies.experience.store import Store
 
 SEEDS_A_SAMPLE = 1000
@@ -71,3 +77,17 @@ def predict(
         model_seconds=budget.model_seconds,
         test_seconds=budget.test_seconds,
     )
+
+
+def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[str, Job]:
+    """What a sampling process does, its model loaded. Raises PolicyError, StoreError."""
+    assert store is not None
+    opened = stack.enter_context(Store.open(store))
+    policy = open_policy(settings.model, context_tokens=settings.context_tokens)
+    stack.callback(policy.close)
+
+    def sample(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
+        made = predict(instance, row["variant"], row["sample"], policy, opened, settings)
+        return made.model_dump(mode="json")
+
+    return {"predict": sample}

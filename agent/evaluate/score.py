@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 from collections.abc import Collection, Sequence
 from pathlib import PurePosixPath
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -25,6 +26,7 @@ from agent.verify.outcomes import doctest_files, test_files
 from agent.verify.patch import split
 from agent.verify.protected import is_protected
 from agent.verify.tamper import examples_changed
+from agent.workers.inside import Job
 from agent.workspace import Workspace, make_workspace
 from tools.sandbox.base import File, Sandbox
 from tools.testing.results import TestEnvironmentError, TestRun
@@ -65,6 +67,19 @@ def prepare(instance: Instance, settings: Settings) -> None:
     """
     source(instance)
     with_environment(settings, environment_of(instance))
+
+
+def open_jobs(*_: Any) -> dict[str, Job]:
+    """What a scoring process does."""
+
+    def make_ready(instance: Instance, _: dict[str, Any], settings: Settings) -> dict[str, Any]:
+        prepare(instance, settings)
+        return {}
+
+    def judged(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
+        return score(instance, row["patch"], settings).model_dump(mode="json")
+
+    return {"prepare": make_ready, "score": judged}
 
 
 def score(instance: Instance, patch: str, settings: Settings) -> Score:

@@ -152,6 +152,12 @@ def write_instances(path: Path, instances: Iterable[Instance]) -> None:
     write_text(path, "".join(f"{instance.line}\n" for instance in instances))
 
 
+def digest_of(instances: Iterable[Instance]) -> str:
+    """SHA-256 of the file that `write_instances` makes of them."""
+    text = "".join(f"{instance.line}\n" for instance in instances)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file atomically. Raises EnvironmentFailure."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from tools.testing.results import COLLECTION, FAILING, SESSION, TestRun
+from tools.testing.results import COLLECTION, COMMAND, FAILING, SESSION, TestRun
 
-PSEUDO = (COLLECTION, SESSION)
+PSEUDO = (COLLECTION, SESSION, COMMAND)
+_DOCUMENTED = (".py", ".pyi", ".txt", ".rst", ".md")
 
 
 def is_pseudo(test: str) -> bool:
@@ -19,9 +20,12 @@ def is_green(run: TestRun, test: str) -> bool:
     """Whether a test passed in a run; expected failures do not count.
 
     A collection error (`path (collection)`) is green once the file is collected and all of its
-    tests pass; a session error once the session ends with tests that passed and none that failed.
+    tests pass; a session error once the session ends with tests that passed and none that failed,
+    and so is a command's that told no tests before.
     """
-    if test == SESSION:
+    if test == COMMAND and test in run.outcomes:
+        return run.outcomes[test] == "passed"
+    if test in (SESSION, COMMAND):
         return test not in run.outcomes and run.complete and bool(run.passing) and not run.failing
     if not test.endswith(COLLECTION):
         return run.outcomes.get(test) == "passed"
@@ -94,4 +98,5 @@ def doctest_files(tests: Iterable[str]) -> frozenset[str]:
 
 
 def _is_doctest(test: str) -> bool:
-    return "." in test.rpartition("::")[2].split("[", 1)[0] and "::" in test
+    path, _, name = test.partition("::")
+    return path.endswith(_DOCUMENTED) and "." in name.rpartition("::")[2].split("[", 1)[0]

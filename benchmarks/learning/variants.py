@@ -26,12 +26,12 @@ from policies.learning.losses import PolicyLossConfig, policy_terms, value_terms
 from policies.learning.report import peak_memory_mb
 from policies.learning.run import Run
 from policies.learning.steps import adam
-from policies.learning.weights import Weights, load_weights
+from policies.torch.load import Base, load_base
 
 LOSS = PolicyLossConfig(kl=0.01)
 
 
-def inference(weights: Weights, data: Data, options: argparse.Namespace) -> dict[str, float]:
+def inference(weights: Base, data: Data, options: argparse.Namespace) -> dict[str, float]:
     """The base alone, that writes a group as long as the data's."""
     first = data.sequences[0]
     start = first.mask.index(True)
@@ -50,7 +50,7 @@ def inference(weights: Weights, data: Data, options: argparse.Namespace) -> dict
 
 
 def shared(
-    weights: Weights, data: Data, options: argparse.Namespace, *, trainer: str, share: bool = True
+    weights: Base, data: Data, options: argparse.Namespace, *, trainer: str, share: bool = True
 ) -> dict[str, float]:
     """Our trainer with all roles as adapters on the one base that was loaded."""
     drift = DriftConfig(mean=1e9, far_share=1)
@@ -78,7 +78,7 @@ def shared(
 
 
 def copies(
-    weights: Weights, data: Data, options: argparse.Namespace, *, trainer: str
+    weights: Base, data: Data, options: argparse.Namespace, *, trainer: str
 ) -> dict[str, float]:
     """The same step with a whole model for each role: two for GRPO, four for PPO."""
     roles = ("reference", "value", "reward") if trainer == "ppo" else ("reference",)
@@ -118,7 +118,7 @@ def copies(
     return {"tokens_per_second": statistics.median(speeds)}
 
 
-def trl(weights: Weights, data: Data, options: argparse.Namespace) -> dict[str, float]:
+def trl(weights: Base, data: Data, options: argparse.Namespace) -> dict[str, float]:
     """TRL's GRPOTrainer: its loss, a backward pass and a step, on the rows of a group."""
     from peft import get_peft_model
 
@@ -151,7 +151,7 @@ def trl(weights: Weights, data: Data, options: argparse.Namespace) -> dict[str, 
     return {"tokens_per_second": statistics.median(speeds)}
 
 
-VARIANTS: dict[str, Callable[[Weights, Data, argparse.Namespace], dict[str, float]]] = {
+VARIANTS: dict[str, Callable[[Base, Data, argparse.Namespace], dict[str, float]]] = {
     "inference": inference,
     "grpo": lambda *given: shared(*given, trainer="grpo"),
     "grpo unpacked": lambda *given: shared(*given, trainer="grpo", share=False),
@@ -183,7 +183,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(0)
     imported = peak_memory_mb()
-    weights = load_weights(options.model, dtype=options.dtype, device=options.device)
+    weights = load_base(options.model, dtype=options.dtype, device=options.device)
     loaded = peak_memory_mb()
     shape = Shape(1, options.samples, options.prompt, options.completion)
     data = made_up(shape, weights.model.config.vocab_size)

@@ -51,6 +51,7 @@ def load_base(
     *,
     dtype: str = "bfloat16",
     device: str | None = None,
+    labels: int | None = None,
     on_download: OnBytes | None = None,
 ) -> Base:
     """The base model that `model` names, frozen and in eval mode.
@@ -60,7 +61,8 @@ def load_base(
     transformers, which takes a while, and kept in `dtype` beside the models, under its digest.
     `dtype` is "bfloat16", "float16" or "float32" (exactly what the file's quantised weights
     stand for). `device` is "cpu", "cuda" or "cuda:N"; default: CUDA where there is one.
-    Weights that are not on this machine are downloaded. Raises PolicyError.
+    With `labels` the model classifies sequences instead of writing. Weights that are not on this
+    machine are downloaded. Raises PolicyError.
     """
     if dtype not in _DTYPES:
         raise PolicyError(f"{dtype!r} is no precision: use one of {', '.join(_DTYPES)}.")
@@ -76,9 +78,10 @@ def load_base(
     place = _device(device)
     with quietly(transformers):
         try:
-            network = transformers.AutoModelForCausalLM.from_pretrained(
-                kept, dtype=dtype, local_files_only=True
-            )
+            kind, more = transformers.AutoModelForCausalLM, {}
+            if labels is not None:
+                kind, more = transformers.AutoModelForSequenceClassification, {"num_labels": labels}
+            network = kind.from_pretrained(kept, dtype=dtype, local_files_only=True, **more)
             tokenizer = transformers.AutoTokenizer.from_pretrained(kept, local_files_only=True)
         except Exception as error:
             repair = f" Delete {kept}: it is made anew." if kept != folder else ""
@@ -91,6 +94,9 @@ def load_base(
             "tuned model."
         )
     _keep_text_as_it_is(tokenizer)
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    network.config.pad_token_id = tokenizer.pad_token_id
     network.requires_grad_(False)
     return Base(network.to(place).eval(), tokenizer, identity)
 

@@ -11,10 +11,10 @@ import time
 import psutil
 import pytest
 
-from agent.evaluate.processes import STOP_SECONDS
 from agent.evaluate.results import Failure, Result
 from agent.tasks.hide import unified_diff
 from agent.tasks.instance import EnvironmentSetup, write_instances
+from agent.workers.process import STOP_SECONDS
 from tests.agent import shop
 from tests.agent.shop import BAD, GOOD, PLAN, agent, script
 from tests.documents import conforms

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.actions import Action, parse_text
-from agent.gold import gold_conversation, gold_edit
+from agent.rollout.gold import gold_conversation, gold_edit
 from agent.status import UsageError
 from agent.thoughts import PLAN
 from policies.base import Message

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from agent.cli import app
 from agent.status import UsageError
-from agent.train import config_class, configured
+from agent.train.settings import config_class, configured
 from policies.base import Sampling, Usage
 from policies.experience import events as e
 from policies.experience.store import Store

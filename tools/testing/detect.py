@@ -7,9 +7,11 @@ import re
 import shlex
 import tomllib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Literal
+
+from tools.testing.formats import format_of
 
 Framework = Literal["pytest", "command"]
 
@@ -20,19 +22,24 @@ class NoTestsError(Exception):
 
 @dataclass(frozen=True)
 class TestCommand:
-    """How to run the tests. For pytest, `argv` holds only pytest's own arguments."""
+    """How to run the tests. For pytest, `argv` holds only pytest's own arguments.
+
+    `format` names the row of `tools.testing.formats` that reads a command's results by test.
+    """
 
     __test__ = False
 
     argv: tuple[str, ...]
     framework: Framework
     env: tuple[tuple[str, str], ...] = ()
+    format: str = ""
 
 
 _RUNNERS = {("uv", "run"), ("poetry", "run"), ("pipenv", "run"), ("pdm", "run"), ("hatch", "run")}
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SHELL = frozenset({";", "|", "&", "&&", "||", "<", ">", ">>", "(", ")"})
 _MAKE_TEST = re.compile(r"^test\s*:(?!=)", re.MULTILINE)
+_PACKAGE_TEST = re.compile(r"(npm|pnpm|yarn)( run)? test\b")
 _NPM_PLACEHOLDER = "no test specified"
 
 
@@ -43,9 +50,9 @@ def detect(
 
     Raises NoTestsError.
     """
-    if configured is not None and configured.strip():
-        return from_text(configured)
     names = set(paths)
+    if configured is not None and configured.strip():
+        return _with_format(from_text(configured), names, read)
     for found in (
         _pytest(names, read),
         _node(names, read),
@@ -54,7 +61,7 @@ def detect(
         _make(names, read),
     ):
         if found is not None:
-            return found
+            return _with_format(found, names, read)
     raise NoTestsError(
         "no tests were found (pytest, npm test, node --test, cargo test, go test, make test); "
         "name the command with --test-cmd, for example --test-cmd 'python -m pytest tests'"
@@ -90,6 +97,19 @@ def from_text(text: str) -> TestCommand:
     return TestCommand(tuple(plain), "command", tuple(env))
 
 
+def _with_format(
+    command: TestCommand, names: set[str], read: Callable[[str], bytes]
+) -> TestCommand:
+    """The command with the format of its results, where one is known."""
+    if command.framework != "command":
+        return command
+    line = " ".join(command.argv)
+    if _PACKAGE_TEST.match(line):
+        line = _test_script(names, read) or ""
+    row = format_of(line)
+    return replace(command, format=row.name) if row else command
+
+
 def _pytest(names: set[str], read: Callable[[str], bytes]) -> TestCommand | None:
     if "pytest.ini" in names or ".pytest.ini" in names:
         return TestCommand((), "pytest")
@@ -118,18 +138,24 @@ def _has_pytest_table(data: bytes) -> bool:
 
 
 def _node(names: set[str], read: Callable[[str], bytes]) -> TestCommand | None:
-    if "package.json" in names:
-        try:
-            package = json.loads(read("package.json"))
-        except (ValueError, RecursionError):
-            package = {}
-        scripts = package.get("scripts") if isinstance(package, dict) else None
-        script = scripts.get("test") if isinstance(scripts, dict) else None
-        if isinstance(script, str) and _NPM_PLACEHOLDER not in script:
-            return TestCommand(("npm", "test", "--silent"), "command")
+    if _test_script(names, read) is not None:
+        return TestCommand(("npm", "test", "--silent"), "command")
     if any(re.search(r"[._-]test\.[cm]?js$", n) and "node_modules/" not in n for n in names):
         return TestCommand(("node", "--test"), "command")
     return None
+
+
+def _test_script(names: set[str], read: Callable[[str], bytes]) -> str | None:
+    """What `npm test` runs, if anything."""
+    if "package.json" not in names:
+        return None
+    try:
+        package = json.loads(read("package.json"))
+    except (ValueError, RecursionError):
+        return None
+    scripts = package.get("scripts") if isinstance(package, dict) else None
+    script = scripts.get("test") if isinstance(scripts, dict) else None
+    return script if isinstance(script, str) and _NPM_PLACEHOLDER not in script else None
 
 
 def _command(marker: str, names: set[str], *argv: str) -> TestCommand | None:

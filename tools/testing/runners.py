@@ -14,10 +14,10 @@ from typing import Any, TypeVar, get_args
 
 from tools.base import capped
 from tools.sandbox.base import MIB, Result, Sandbox
+from tools.testing.command import OUTPUT_LIMIT, frames_in, run_command
 from tools.testing.detect import TestCommand
 from tools.testing.results import (
     COLLECTION,
-    COMMAND,
     SESSION,
     Call,
     Failure,
@@ -29,7 +29,6 @@ from tools.testing.results import (
 
 PER_TEST = 20.0
 GRACE = 10.0
-OUTPUT_LIMIT = 20_000
 RECORDS_LIMIT, RECORD_LIMIT = 256 * MIB, 32 * MIB
 PATCHED_LIMIT = 100
 
@@ -37,8 +36,6 @@ T = TypeVar("T")
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 _FAULT = "(most recent call first)"
-_TRACE_FRAME = re.compile(r'File "([^"]+)", line (\d+),? in (\S+)')
-_SHORT_FRAME = re.compile(r"^([^\s:]+\.py):(\d+): in (\S+)", re.MULTILINE)
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
 
 
@@ -58,7 +55,7 @@ def run_tests(
     that each test called are recorded. Raises TestEnvironmentError when pytest cannot start.
     """
     if command.framework == "command":
-        return _run_command(sandbox, command, timeout)
+        return run_command(sandbox, command, timeout)
     script = sandbox.place("pytest_inside.py", _source("pytest_inside.py"))
     supervisor = sandbox.place("supervisor_inside.py", _source("supervisor_inside.py"))
     integrity = sandbox.place("integrity_inside.py", _source("integrity_inside.py"))
@@ -156,50 +153,6 @@ def _not_started(sandbox: Sandbox, result: Result) -> str:
         f"{sandbox.python} could not be started in the sandbox (exit code {result.exit_code}): "
         f"{problem or 'no output'}. Name a Python environment that exists"
     )
-
-
-def _run_command(sandbox: Sandbox, command: TestCommand, timeout: float) -> TestRun:
-    argv = list(command.argv)
-    if re.fullmatch(r"python[0-9.]*", argv[0]):
-        argv[0] = sandbox.python
-    result = sandbox.run(argv, timeout=timeout, env=dict(command.env))
-    if result.exit_code == 127:
-        raise TestEnvironmentError(
-            f"{argv[0]} was not found in the sandbox; install it in the environment of the tests"
-        )
-    text = (result.stdout + result.stderr).decode("utf-8", "replace")
-    output, _ = capped(text, OUTPUT_LIMIT)
-    outcome: Outcome = "passed" if result.exit_code == 0 else "failed"
-    if result.killed_by:
-        outcome = "hung" if result.killed_by == "timeout" else "error"
-    failures: dict[str, Failure] = {}
-    if outcome != "passed":
-        why = f"killed ({result.killed_by})" if result.killed_by else "failed"
-        message = f"{' '.join(argv)[:100]} {why} with exit code {result.exit_code}"
-        frames = _frames_in(text, sandbox.workspace)
-        failures[COMMAND] = Failure(message, output[-6000:], frames)
-    return TestRun(
-        outcomes={COMMAND: outcome},
-        failures=failures,
-        exit_code=result.exit_code,
-        complete=result.killed_by is None,
-        seconds=result.seconds,
-        killed_by=result.killed_by,
-        output=output,
-        durations={COMMAND: result.seconds},
-    )
-
-
-def _frames_in(text: str, workspace: str) -> tuple[Frame, ...]:
-    """Frames within the workspace that a text shows: tracebacks, faulthandler, pytest's short."""
-    found: list[Frame] = []
-    prefix = workspace.rstrip("/") + "/"
-    for pattern in (_TRACE_FRAME, _SHORT_FRAME):
-        for path, line, function in pattern.findall(text):
-            relative = path.removeprefix(prefix)
-            if not relative.startswith(("/", "<", "..")) and "site-packages/" not in relative:
-                found.append(Frame(relative, int(line), function))
-    return tuple(dict.fromkeys(found))[-30:]
 
 
 class _Reader:
@@ -308,10 +261,10 @@ class _Reader:
         self.modules.update(dict.fromkeys(_MISSING.findall(noise)))
         fault = noise.rfind(_FAULT)
         if fault >= 0:
-            frames = tuple(reversed(_frames_in(noise[fault:], self.sandbox.workspace)))
+            frames = tuple(reversed(frames_in(noise[fault:], self.sandbox.workspace)))
         else:
             at_start = test == SESSION
-            frames = _frames_in(noise, self.sandbox.workspace) if at_start else ()
+            frames = frames_in(noise, self.sandbox.workspace) if at_start else ()
         self.running = None
         self.outcomes[_is(test, str)] = outcome
         self.failures[test] = Failure(message, noise[-6000:], frames)
@@ -358,6 +311,6 @@ class _Reader:
         ]
         message = (errors or lines or [f"pytest ended with exit code {exit_code}"])[-1]
         self.modules.update(dict.fromkeys(_MISSING.findall(self.output)))
-        frames = _frames_in(self.output, self.sandbox.workspace)
+        frames = frames_in(self.output, self.sandbox.workspace)
         self.outcomes[SESSION] = "error"
         self.failures[SESSION] = Failure(message[:300], self.output[-6000:], frames)

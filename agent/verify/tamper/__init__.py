@@ -16,6 +16,7 @@ from agent.verify.tamper.literals import hard_coded
 from agent.verify.tamper.names import UNPARSABLE, parse
 from agent.verify.tamper.shadows import shadow
 from agent.verify.tamper.signs import Signs, signs_of
+from tools.codemap import inline_tests
 
 __all__ = ["does_already", "examples_changed", "findings", "hard_coded", "suspicions"]
 
@@ -25,11 +26,13 @@ def findings(
 ) -> list[str]:
     """What the changed files (`path -> bytes`) have after the patch that no honest fix needs.
 
-    The docstring examples of `doctested` files are tests, and may be added to but not changed.
+    The docstring examples of `doctested` files are tests, and so are Rust's among the sources:
+    they may be added to but not changed.
     """
     found = [shadow(path) for path in after if path not in before]
     found += _new(before, after, "damning")
     found += examples_changed(before, after, doctested)
+    found += inline_tests_changed(before, after)
     return [finding for finding in found if finding]
 
 
@@ -42,6 +45,19 @@ def examples_changed(
         for path in sorted(doctested)
         if path in after and _examples(before, path) - _examples(after, path)
     ]
+
+
+def inline_tests_changed(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[str]:
+    """Which files have lost a test that stands among the sources."""
+    found = []
+    for path, source in sorted(before.items()):
+        now = after.get(path, b"")
+        had, has = (
+            Counter(test.text(data) for test in inline_tests(path, data)) for data in (source, now)
+        )
+        if had - has:
+            found.append(f"changes tests in {path}")
+    return found
 
 
 def suspicions(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[str]:

@@ -8,12 +8,13 @@ import psutil
 import pytest
 
 from agent.config import Settings
+from agent.evaluate import score
 from agent.evaluate.lane import Item, Lane, Unscored
-from agent.evaluate.processes import Worker, WorkerDied
 from agent.evaluate.records import Folder, Plan
 from agent.evaluate.results import Failure
 from agent.evaluate.sample import Prediction
 from agent.status import Status
+from agent.workers.process import Worker, WorkerDied
 from tests.agent import shop
 from tests.tasks.samples import shop_task
 
@@ -22,7 +23,7 @@ SETTINGS = Settings(sandbox="bubblewrap")
 
 @pytest.fixture
 def worker():
-    made = Worker(SETTINGS, None)
+    made = Worker(score.__name__, SETTINGS)
     yield made
     made.stop()
 
@@ -71,7 +72,7 @@ def test_nothing_starts_after_closing(worker):
     worker.close()
     assert process.wait(20) is not None
     worker.stop()
-    with pytest.raises(WorkerDied, match="the evaluation ends"):
+    with pytest.raises(WorkerDied, match="the run ends"):
         worker.ask({}, 60)
 
 

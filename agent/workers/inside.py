@@ -1,11 +1,14 @@
-"""A process of an evaluation: jobs in as lines of JSON, answers out. One job at a time.
+"""A worker process: jobs in as lines of JSON, answers out. One job at a time.
 
-Samples and scores run in different processes; the death of one is the failure of one job.
+Jobs of different kinds run in different processes; the death of one is the failure of one job. The
+first line names a module whose `open_jobs(settings, store, stack)` gives the jobs by name; what it
+opens is closed with the stack.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -28,14 +31,14 @@ def main() -> None:
     os.dup2(2, 1)
     start = json.loads(sys.stdin.readline())
     settings = Settings.model_validate(start["settings"])
+    store = Path(start["store"]) if start["store"] else None
     with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as stack:
-        jobs: dict[str, Job] = {"prepare": _prepare, "score": _score}
-        if start["store"] is not None:
-            try:
-                jobs = {"predict": _predictor(Path(start["store"]), settings, stack)}
-            except Exception as error:
-                _answer(answers, {"error": str(error)})
-                return
+        try:
+            module = importlib.import_module(start["jobs"])
+            jobs: dict[str, Job] = module.open_jobs(settings, store, stack)
+        except Exception as error:
+            _answer(answers, {"error": str(error)})
+            return
         _answer(answers, {"ready": True})
         for line in sys.stdin:
             job = json.loads(line)
@@ -61,36 +64,6 @@ def _done(job: Job, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
         return {"error": str(error), "expected": True}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}", "expected": False}
-
-
-def _prepare(instance: Instance, _: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    from agent.evaluate.score import prepare
-
-    prepare(instance, settings)
-    return {}
-
-
-def _score(instance: Instance, job: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    from agent.evaluate.score import score
-
-    return score(instance, job["patch"], settings).model_dump(mode="json")
-
-
-def _predictor(path: Path, settings: Settings, stack: contextlib.ExitStack) -> Job:
-    """A job for a model that is loaded, with the store of what happens. Raises what they raise."""
-    from agent.evaluate.sample import predict
-    from policies.choose import open_policy
-    from policies.experience.store import Store
-
-    store = stack.enter_context(Store.open(path))
-    policy = open_policy(settings.model, context_tokens=settings.context_tokens)
-    stack.callback(policy.close)
-
-    def job(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
-        made = predict(instance, row["variant"], row["sample"], policy, store, settings)
-        return made.model_dump(mode="json")
-
-    return job
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Worker processes of an evaluation, as seen from the one that leads it."""
+"""Worker processes, as seen from the one that leads them."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """A process that samples (with a `store`) or scores (without). Restarted when it has died.
+    """A process that does the jobs of a module (`agent.workers.inside`). Restarted when it died.
+
+    `store` is the file that it records in, for jobs that run a policy.
 
     One thread asks; any other may `close` and `stop` it, after which it is not started again.
     """
 
-    def __init__(self, settings: Settings, store: Path | None) -> None:
+    def __init__(self, jobs: str, settings: Settings, store: Path | None = None) -> None:
+        self.jobs = jobs
         self.settings = settings
         self.store = store
         self.process: subprocess.Popen[bytes] | None = None
@@ -54,26 +57,25 @@ class Worker:
             self.stop()
         with self._lock:
             if self._closing is not None:
-                raise WorkerDied("the evaluation ends")
+                raise WorkerDied("the run ends")
             if self.process is not None:
                 return self.process
             process = self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent.evaluate.worker"],
+                [sys.executable, "-m", "agent.workers.inside"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
                 cwd=os.sep,
             )
         start = {
+            "jobs": self.jobs,
             "settings": self.settings.model_dump(mode="json"),
             "store": str(self.store) if self.store else None,
         }
         try:
             ready = self._exchange(process, start, START_SECONDS)
         except WorkerDied as died:
-            raise EnvironmentFailure(
-                f"a process of the evaluation does not start: {died}"
-            ) from died
+            raise EnvironmentFailure(f"a worker process does not start: {died}") from died
         if "error" in ready:
             raise EnvironmentFailure(str(ready["error"]))
         return process

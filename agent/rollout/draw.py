@@ -1,0 +1,91 @@
+"""A batch of samples of one task: a run that explores, and what its trajectories are worth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from agent.config import Settings
+from agent.evaluate.score import environment_of
+from agent.rollout.records import Batch
+from agent.rollout.schedule import Draw
+from agent.solve import solve
+from agent.status import EnvironmentFailure, Status
+from agent.task import Task, clean_issue
+from agent.tasks.environment import with_environment
+from agent.tasks.instance import Instance, Variant
+from agent.tasks.tree import capture_of
+from agent.workers.inside import Job
+from agent.workspace import make_workspace
+from policies.base import Policy
+from policies.choose import open_policy
+from policies.experience.store import Store
+from policies.learning.batch import trajectories
+from policies.learning.rewards import RewardConfig
+
+SEEDS_A_BATCH = 1_000_000
+"""More than the seeds that the attempts of one run use."""
+
+_ENDED = frozenset({Status.VERIFIED, Status.UNVERIFIED, Status.NOT_SOLVED})
+
+
+def draw(
+    instance: Instance,
+    wanted: Draw,
+    variant: Variant,
+    policy: Policy,
+    store: Store,
+    settings: Settings,
+) -> Batch:
+    """Sample a task, with the verifier's reward for each trajectory.
+
+    `settings` say what one sample may take. Raises AgentError when the run cannot be made.
+    """
+    own = with_environment(settings, environment_of(instance)).model_copy(
+        update={
+            "explore": True,
+            "samples": wanted.samples,
+            "seed": settings.seed + SEEDS_A_BATCH * wanted.batch,
+            "timeout": settings.timeout * wanted.samples,
+            "budget_tokens": settings.budget_tokens * wanted.samples,
+        }
+    )
+    capture = capture_of(instance, variant)
+    task = Task(clean_issue(instance.problem_statement), capture)
+    outcome = solve(task, policy, make_workspace(capture, own), store, own)
+    if outcome.status not in _ENDED or outcome.budget is None:
+        raise EnvironmentFailure(outcome.message, outcome.hint)
+    found = trajectories(outcome.trajectory, store.events(outcome.trajectory), RewardConfig())
+    budget = outcome.budget
+    return Batch(
+        instance_id=instance.instance_id,
+        batch=wanted.batch,
+        samples=wanted.samples,
+        trajectory=outcome.trajectory,
+        rewards=tuple(one.reward for one in found if one.reward is not None),
+        unscored=dict(Counter(one.why for one in found if one.reward is None)),
+        tampered=sum(bool(one.components.get("tamper")) for one in found),
+        prompt_tokens=budget.usage.prompt,
+        cached_tokens=budget.usage.cached,
+        completion_tokens=budget.usage.completion,
+        seconds=budget.elapsed,
+        model_seconds=budget.model_seconds,
+        test_seconds=budget.test_seconds,
+    )
+
+
+def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[str, Job]:
+    """What a sampling process does, its model loaded. Raises PolicyError, StoreError."""
+    assert store is not None
+    opened = stack.enter_context(Store.open(store))
+    policy = open_policy(settings.model, context_tokens=settings.context_tokens)
+    stack.callback(policy.close)
+
+    def sampled(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
+        wanted = Draw(instance.instance_id, row["batch"], row["samples"])
+        made = draw(instance, wanted, row["variant"], policy, opened, settings)
+        return made.model_dump(mode="json", exclude={"error"})
+
+    return {"draw": sampled}

@@ -1,0 +1,70 @@
+"""The records of a rollout: what is sampled, and batches written down as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from agent.config import Settings
+from agent.tasks.instance import Variant
+from agent.tasks.journal import Journal
+from agent.workers.folder import held
+
+STORE, BATCHES, GOLD = "experience.db", "batches.jsonl", "gold.jsonl"
+
+
+class Plan(BaseModel):
+    """What is sampled. A folder belongs to one plan, whose model is one version of a policy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tasks_sha256: str
+    variant: Variant
+    samples: int
+    settings: Settings
+
+
+class Batch(BaseModel):
+    """Samples of a task, drawn in one run. Seconds are wall time.
+
+    `rewards` are those of the scored trajectories, by the default of `agent train`; `unscored`
+    counts the others by reason. `error` says why there is no run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    instance_id: str
+    batch: int
+    samples: int
+    trajectory: str = ""
+    rewards: tuple[float, ...] = ()
+    unscored: Mapping[str, int] = {}
+    tampered: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
+    model_seconds: float = 0.0
+    test_seconds: float = 0.0
+    overhead_seconds: float = 0.0
+    error: str = ""
+
+
+class Folder:
+    """The store of a rollout and its batches: one line each, so that a killed run goes on."""
+
+    def __init__(self, path: Path, plan: Plan) -> None:
+        self.path, self.plan = path, plan
+        self.store = path / STORE
+        self.batches = Journal(path / BATCHES, Batch)
+
+    def open(self) -> AbstractContextManager[None]:
+        """Hold the folder for a run: it is made, or holds this rollout. Raises AgentError."""
+        return held(self.path, self.plan, "agent rollout")
+
+    def done(self) -> list[Batch]:
+        """The batches that were drawn; those that failed are drawn again."""
+        return [batch for batch in self.batches.rows() if not batch.error]

@@ -1,0 +1,129 @@
+"""What a rollout drew: as data, and as a table for people."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pydantic import Field
+from rich.table import Table
+
+from agent.documents import Document
+from agent.evaluate.statistics import wilson
+from agent.rollout.records import Batch
+from agent.rollout.run import solved_of
+from agent.ui.tables import rich_table
+from policies.experience.store import Store
+from policies.learning.batch import grouped, read
+from policies.learning.rewards import RewardConfig
+
+STAGES = ("model", "tests", "rest")
+
+
+class Rolled(Document):
+    """`agent rollout`: what lies in the folder. Rates are fractions, times wall seconds.
+
+    A trajectory is an attempt, or a sibling of an infilling group; `pass_rates` are by task, over
+    its scored trajectories, `pass_rate` is their mean with its 95 % interval. `groups` teach a
+    relative baseline something; `left_out` counts the trajectories that do not, by reason.
+    `failed` tasks could not be run. `per_hour`: scored trajectories in an hour of one process;
+    `stages` are the shares of its time, of which the largest is what bounds it. `gold` counts the
+    known fixes in `gold.jsonl`.
+    """
+
+    name: Literal["apprentice.rollout"] = Field(default="apprentice.rollout", alias="schema")
+    version: Literal[1] = 1
+    folder: str
+    model: str
+    tasks: int
+    failed: dict[str, str]
+    samples: int
+    trajectories: int
+    solved: int
+    solved_tasks: int
+    tampered: int
+    pass_rate: float
+    low: float
+    high: float
+    pass_rates: dict[str, float]
+    unscored: dict[str, int]
+    groups: int
+    left_out: dict[str, int]
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    seconds: float
+    per_hour: float
+    stages: dict[str, float]
+    gold: int
+
+
+def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, gold: int) -> Rolled:
+    """Sum a rollout up. Raises LearningError where stored tokens do not fit together."""
+    drawn = [batch for batch in batches if not batch.error]
+    solved: defaultdict[str, list[bool]] = defaultdict(list)
+    unscored: Counter[str] = Counter()
+    for batch in drawn:
+        solved[batch.instance_id] += solved_of(batch)
+        unscored.update(batch.unscored)
+    rates = {task: sum(seen) / len(seen) for task, seen in solved.items() if seen}
+    total = math.fsum(rates.values())
+    low, high = wilson(total, len(rates))
+    seconds = sum(batch.seconds + batch.overhead_seconds for batch in drawn)
+    thinking = sum(batch.model_seconds for batch in drawn)
+    tests = sum(batch.test_seconds for batch in drawn)
+    stages = dict(zip(STAGES, (thinking, tests, max(0.0, seconds - thinking - tests)), strict=True))
+    found = read(store, [batch.trajectory for batch in drawn], RewardConfig())
+    groups = grouped(found)
+    scored = sum(map(len, solved.values()))
+    return Rolled(
+        folder=folder,
+        model=model,
+        tasks=len({batch.instance_id for batch in batches}),
+        failed={batch.instance_id: batch.error for batch in batches if batch.error},
+        samples=sum(batch.samples for batch in drawn),
+        trajectories=scored,
+        solved=sum(map(sum, solved.values())),
+        solved_tasks=sum(map(any, solved.values())),
+        tampered=sum(batch.tampered for batch in drawn),
+        pass_rate=total / len(rates) if rates else 0.0,
+        low=low,
+        high=high,
+        pass_rates=dict(sorted(rates.items())),
+        unscored=dict(sorted(unscored.items())),
+        groups=len(groups.groups),
+        left_out=dict(sorted(groups.left_out.items())),
+        prompt_tokens=sum(batch.prompt_tokens - batch.cached_tokens for batch in drawn),
+        cached_tokens=sum(batch.cached_tokens for batch in drawn),
+        completion_tokens=sum(batch.completion_tokens for batch in drawn),
+        seconds=seconds,
+        per_hour=3600 * scored / seconds if seconds else 0.0,
+        stages={name: spent / seconds if seconds else 0.0 for name, spent in stages.items()},
+        gold=gold,
+    )
+
+
+def table(rolled: Rolled) -> Table:
+    """The rollout in a dozen lines."""
+    bound = max(rolled.stages, key=lambda stage: rolled.stages[stage])
+    rows = {
+        "tasks solved": f"{rolled.solved_tasks} of {rolled.tasks}",
+        "trajectories solved": f"{rolled.solved} of {rolled.trajectories}",
+        "mean pass rate": f"{_percent(rolled.pass_rate)} ({_percent(rolled.low)}–"
+        f"{_percent(rolled.high)})",
+        "groups to learn from": f"{rolled.groups}",
+        **{f"left out: {reason}": f"{count}" for reason, count in rolled.left_out.items()},
+        "tampered": f"{rolled.tampered}",
+        "tokens": f"{rolled.prompt_tokens:,} in, {rolled.completion_tokens:,} out",
+        "trajectories an hour": f"{rolled.per_hour:.0f}, bound by {bound} "
+        f"({_percent(rolled.stages[bound])})",
+        "known fixes": f"{rolled.gold}",
+    }
+    shown: list[Mapping[str, str]] = [{"": name, " ": value} for name, value in rows.items()]
+    return rich_table(f"Rollout of {rolled.model}", shown)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

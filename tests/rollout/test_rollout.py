@@ -1,0 +1,113 @@
+"""`agent rollout` on real tasks in real sandboxes, and what trainers read of it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from agent.rollout.records import Batch
+from agent.tasks.instance import write_instances
+from policies.experience.store import Store
+from policies.learning.batch import grouped, read
+from policies.learning.rewards import RewardConfig
+from tests.agent import shop
+from tests.agent.shop import BAD, GOOD, PLAN, SYMBOL, agent, script
+from tests.documents import conforms
+from tests.tasks.samples import shop_task
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def tasks(git_repo, tmp_path):
+    path = tmp_path / "tasks.jsonl"
+    write_instances(path, [shop_task(git_repo(shop.files()))])
+    return path
+
+
+def arguments(tasks, model, out, *more):
+    fixed = ["--ids", "shop", "--rounds", "1", "--strategies", "conversation", "--json"]
+    return ["rollout", tasks, "--model", model, "--out", out, "--sandbox", "bubblewrap",
+            *fixed, *more]  # fmt: skip
+
+
+def roll_out(tasks, model, out, *more, code=0):
+    result = agent(*arguments(tasks, model, out, *more))
+    assert result.exit_code == code, (result.stdout, result.stderr)
+    return conforms(json.loads(result.stdout))
+
+
+def batches(out):
+    return [
+        Batch.model_validate_json(line) for line in (out / "batches.jsonl").read_text().splitlines()
+    ]
+
+
+def test_all_samples_of_a_task_are_drawn_and_form_a_group(tasks, tmp_path):
+    model = script(tmp_path, [PLAN, GOOD, PLAN, BAD, PLAN, GOOD, PLAN, "nonsense", "nonsense"])
+    out = tmp_path / "out"
+    rolled = roll_out(tasks, model, out, "--samples", "4")
+    assert (rolled["tasks"], rolled["samples"], rolled["trajectories"]) == (1, 4, 4)
+    assert (rolled["solved"], rolled["solved_tasks"]) == (2, 1)
+    assert rolled["pass_rates"] == {"shop": 0.5}
+    assert (rolled["groups"], rolled["left_out"]) == (1, {})
+    assert sum(rolled["stages"].values()) == pytest.approx(1, abs=0.01)
+    (batch,) = batches(out)
+    assert batch.rewards == (1.0, 0.0, 1.0, 0.0)
+    with Store.open(out / "experience.db") as store:
+        (group,) = grouped(read(store, [batch.trajectory], RewardConfig())).groups
+    assert group.rewards == batch.rewards
+
+
+def test_the_known_fix_is_said_behind_the_prompt_that_was_seen(tasks, tmp_path):
+    model = script(tmp_path, [PLAN, BAD])
+    rolled = roll_out(tasks, model, tmp_path / "out", "--samples", "1")
+    assert rolled["gold"] == 1
+    (row,) = map(json.loads, (tmp_path / "out" / "gold.jsonl").read_text().splitlines())
+    roles = [message["role"] for message in row["messages"]]
+    assert roles == ["system", "user", "user", "assistant", "user", "assistant"]
+    assert "(number - 1) * size" in row["messages"][-1]["content"]
+    assert f"symbol: {SYMBOL}" in row["messages"][3]["content"]
+    assert "(number - 1) * size" not in "".join(m["content"] for m in row["messages"][:3])
+
+
+def test_equal_rewards_teach_nothing_and_are_counted(tasks, tmp_path):
+    model = script(tmp_path, [PLAN, BAD] * 2)
+    rolled = roll_out(tasks, model, tmp_path / "out", "--samples", "2")
+    assert (rolled["groups"], rolled["left_out"]) == (0, {"equal rewards": 2})
+    assert rolled["pass_rate"] == 0
+
+
+def test_a_rollout_goes_on_where_it_was_killed(tasks, tmp_path):
+    out = tmp_path / "out"
+    model = script(tmp_path, [PLAN, BAD] * 8)
+    command = [sys.executable, "-m", "agent", *map(str, arguments(tasks, model, out))]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (out / "batches.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+    (first,) = batches(out)
+    time.sleep(1)
+    rolled = roll_out(tasks, model, out)
+    assert rolled["samples"] == 8
+    assert batches(out)[0] == first
+    assert [batch.batch for batch in batches(out)] == [0, 1]
+    other = agent(*arguments(tasks, model, out, "--seed", "5"))
+    assert (other.exit_code, "other tasks or settings" in other.stdout) == (2, True)
+
+
+def test_a_task_that_cannot_run_is_told(tasks, tmp_path):
+    task = json.loads(tasks.read_text())
+    lost = {**task, "instance_id": "lost", "repo": "/nowhere/at/all"}
+    tasks.write_text(json.dumps(task) + "\n" + json.dumps(lost) + "\n")
+    model = script(tmp_path, [PLAN, BAD] * 2)
+    more = ("--samples", "1", "--ids", "shop,lost")
+    rolled = roll_out(tasks, model, tmp_path / "out", *more, code=1)
+    assert rolled["failed"].keys() == {"lost"}
+    assert rolled["samples"] == 2
+    assert "/nowhere/at/all" in rolled["failed"]["lost"]

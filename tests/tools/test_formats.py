@@ -1,0 +1,201 @@
+"""Results by test of runners other than pytest, run for real where they are installed."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.tools.conftest import open_box
+from tools.codemap import inline_tests
+from tools.testing.detect import TestCommand, detect
+from tools.testing.formats import format_of
+from tools.testing.results import COMMAND, Frame
+from tools.testing.runners import run_tests
+
+
+def installed(program):
+    """Whether a program is where a sandbox sees it."""
+    found = shutil.which(program, path="/usr/local/bin:/usr/bin:/bin")
+    return pytest.mark.skipif(found is None, reason=f"{program} is not installed")
+
+
+SUM = """\
+function sum(a, b) {
+  return a - b;
+}
+module.exports = { sum };
+"""
+SUM_TESTS = """\
+const { test, describe, it } = require("node:test");
+const assert = require("node:assert");
+const { sum } = require("../sum.js");
+
+test("adds", () => {
+  console.log("noise");
+  assert.strictEqual(sum(1, 2), 3);
+});
+
+describe("with zero", () => {
+  it("is the other", () => assert.strictEqual(sum(1, 0), 1));
+  it("throws", () => { throw new TypeError("no 1.5 here"); });
+  it.skip("later", () => {});
+});
+
+test("parts", async (t) => {
+  await t.test("first", () => {});
+  await t.test("second", () => assert.ok(false));
+});
+"""
+NODE = {"sum.js": SUM, "test/sum.test.js": SUM_TESTS}
+HERE = "test/sum.test.js"
+
+
+def run(files, command=None):
+    """The detected tests of a repository, in a sandbox."""
+    data = {path: text.encode() for path, text in files.items()}
+    found = command or detect(data, data.__getitem__)
+    with open_box(files) as box:
+        return run_tests(box, found, timeout=120)
+
+
+@installed("node")
+def test_node_tells_each_test():
+    run_ = run(NODE)
+    assert dict(run_.outcomes) == {
+        f"{HERE}::adds": "failed",
+        f"{HERE}::with zero > is the other": "passed",
+        f"{HERE}::with zero > throws": "failed",
+        f"{HERE}::with zero > later": "skipped",
+        f"{HERE}::parts > first": "passed",
+        f"{HERE}::parts > second": "failed",
+    }
+    assert run_.complete
+    assert run_.exit_code == 1
+    failure = run_.failures[f"{HERE}::adds"]
+    assert "3" in failure.message
+    assert failure.frames[-1].path == HERE
+    assert failure.frames[-1].line == 7
+    assert "noise" not in run_.output
+
+
+@installed("node")
+def test_npm_test_is_read_as_what_it_runs():
+    package = json.dumps({"scripts": {"test": "node --test"}})
+    files = {**NODE, "package.json": package}
+    data = {path: text.encode() for path, text in files.items()}
+    assert detect(data, data.__getitem__).format == "node"
+    if shutil.which("npm", path="/usr/local/bin:/usr/bin:/bin"):
+        assert run(files).outcomes[f"{HERE}::adds"] == "failed"
+
+
+@installed("node")
+def test_a_file_that_does_not_load_is_a_failing_test():
+    run_ = run({**NODE, "sum.js": "throw new Error('broken');\n"})
+    assert list(run_.outcomes) == [HERE]
+    assert run_.outcomes[HERE] == "failed"
+
+
+@installed("node")
+def test_all_may_pass():
+    files = {
+        "a.test.mjs": 'import test from "node:test";\ntest("a::b > c.d", () => {});\n',
+    }
+    run_ = run(files)
+    assert run_.ok
+    assert list(run_.outcomes) == ["a.test.mjs::a::b > c.d"]
+
+
+CRATE = """\
+pub fn add(a: i32, b: i32) -> i32 {
+    a - b
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adds() {
+        assert_eq!(add(1, 2), 3);
+    }
+
+    #[test]
+    fn zero() {
+        assert_eq!(add(1, 0), 1);
+    }
+
+    #[test]
+    #[ignore]
+    fn later() {}
+}
+"""
+CARGO = {
+    "Cargo.toml": '[package]\nname = "sums"\nversion = "0.1.0"\nedition = "2021"\n',
+    "src/lib.rs": CRATE,
+    "tests/outer.rs": "#[test]\nfn adds() {\n    assert_eq!(sums::add(2, 2), 4);\n}\n",
+}
+UNIT = "unittests src/lib.rs::tests::"
+
+
+@installed("cargo")
+def test_cargo_tells_each_test():
+    run_ = run(CARGO)
+    assert dict(run_.outcomes) == {
+        f"{UNIT}adds": "failed",
+        f"{UNIT}zero": "passed",
+        f"{UNIT}later": "skipped",
+        "tests/outer.rs::adds": "failed",
+    }
+    failure = run_.failures["tests/outer.rs::adds"]
+    assert failure.frames == (Frame("tests/outer.rs", 3, ""),)
+    assert "left" in failure.longrepr
+
+
+@installed("cargo")
+def test_what_does_not_compile_is_one_failure():
+    run_ = run({**CARGO, "src/lib.rs": "pub fn add("})
+    assert run_.outcomes == {COMMAND: "failed"}
+
+
+def test_commands_and_their_formats():
+    known = {
+        "node --test": "node",
+        "node --experimental-vm-modules --test test/": "node",
+        "cargo test": "cargo",
+        "cargo +nightly test --workspace": "cargo",
+        "cargo t -- --nocapture": "cargo",
+    }
+    for line, name in known.items():
+        row = format_of(line)
+        assert row is not None, line
+        assert row.name == name
+    for line in ("node --test --test-reporter=dot", "cargo build", "make test", "node app.js", ""):
+        assert format_of(line) is None, line
+
+
+def test_a_command_of_the_user_has_its_format():
+    assert detect((), lambda _: b"", "cargo test --lib").format == "cargo"
+    assert detect((), lambda _: b"", "pytest -q") == TestCommand(("-q",), "pytest")
+
+
+def test_output_that_lies_about_its_form_is_no_result():
+    row = format_of("node --test")
+    with pytest.raises(ValueError, match="Expecting"):
+        list(row.read("mark{", "mark", "/w"))
+    assert list(row.read('{"file": "forged"}', "mark", "/w")) == []
+
+
+def test_tests_among_the_sources():
+    names = {symbol.qualname for symbol in inline_tests("src/lib.rs", CRATE.encode())}
+    assert names == {"tests", "tests.adds", "tests.zero", "tests.later"}
+    assert inline_tests("a.py", b"def test_a():\n    pass\n") == []
+    other = (
+        b"#[derive(Test)]\nstruct A;\n#[inline]\n#[tokio::test]\nasync fn b() {}\nfn test() {}\n"
+    )
+    assert [symbol.qualname for symbol in inline_tests("src/lib.rs", other)] == ["b"]
+
+
+def test_the_reporter_is_part_of_the_package():
+    folder = Path(__file__).parents[2] / "tools" / "testing"
+    assert all((folder / row.asset).is_file() for row in map(format_of, ["node --test"]))
