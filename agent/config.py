@@ -30,6 +30,7 @@ class Settings(BaseModel):
 
     `strategies` are the kinds of attempts that a policy without tool calling makes. To `explore` is
     to make all attempts, none of them greedy, also when one is verified: what rollouts do.
+    `with_test` keeps a test that the policy wrote to show the bug as a part of the patch.
     `protected` are files that no patch may change, as paths or patterns; entries `!PATH` name the
     only ones that one may. `checks` and `fix_timeout`, the seconds that it may try, are for `agent
     fix`. `resident` says who shares a local model that stays loaded for `resident_seconds` after
@@ -55,6 +56,7 @@ class Settings(BaseModel):
     prompt_tokens: int = Field(1800, ge=400)
     temperature: float = Field(0.7, ge=0, le=2)
     seed: int = 0
+    with_test: bool = False
     protected: tuple[str, ...] = ()
     checks: tuple[str, ...] = ()
     fix_timeout: float = Field(120.0, gt=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agent.actions import FormatError, constraint, form, parse
 from agent.config import Settings
 from agent.context.prompts import render
@@ -20,9 +22,11 @@ _WRONG_REASONS = (
     "ImportError", "ModuleNotFoundError", "SyntaxError", "NameError", "IndentationError",
     "fixture", "FileNotFoundError",
 )  # fmt: skip
+_EXCEPTION = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Iteration|Exit)\b")
 
 
 def write_reproduction(
+    issue: str,
     session: Session,
     policy: Policy,
     sandbox: Sandbox,
@@ -52,7 +56,7 @@ def write_reproduction(
         run = workspace.test(sandbox, (path,))
         budget.test_seconds += run.seconds
         sandbox.restore(base)
-        why = _refusal(run)
+        why = refusal(run, issue)
         session.record_tests("reproduction", run, attempt=-1, round=number, phase="reproduce")
         session.emit(
             Observed(
@@ -86,8 +90,12 @@ def _ask(
         return None
 
 
-def _refusal(run: TestRun) -> str:
-    """Why a reproduction is not accepted; empty when it is."""
+def refusal(run: TestRun, issue: str) -> str:
+    """Why a reproduction is not accepted; empty when it is.
+
+    Where the issue names exceptions, an assertion or one of them must fail the test.
+    """
+    named = set(_EXCEPTION.findall(issue))
     failed = [test for test, outcome in run.outcomes.items() if outcome in ("failed", "hung")]
     if not failed:
         return "no test of it fails before the fix" if run.outcomes else "it holds no test"
@@ -98,6 +106,9 @@ def _refusal(run: TestRun) -> str:
         message = failure.message if failure else ""
         if any(reason in message for reason in _WRONG_REASONS):
             return f"it fails for a reason of its own: {message[:120]}"
+        raised = failure.exception.rpartition(".")[2] if failure else ""
+        if named and raised and raised not in named | {"AssertionError", "Failed"}:
+            return f"it fails with {raised}, of which the issue says nothing"
     return ""
 
 

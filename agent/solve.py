@@ -18,7 +18,7 @@ from agent.session import Listener, Session
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status, UsageError
 from agent.task import Budget, Task
 from agent.verify.outcomes import lacks_module, test_files
-from agent.verify.verifier import Verdict, Verifier
+from agent.verify.verifier import Verdict, Verifier, with_file
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, PolicyError
 from policies.experience.events import Applied, Finished, Located, Prepared, TaskStarted
@@ -259,7 +259,13 @@ class _Run:
         """Write a failing test from the issue and make its tests the targets."""
         assert self.before is not None
         found = write_reproduction(
-            self.session, self.policy, sandbox, self.workspace, self.settings, self.budget
+            self.task.issue,
+            self.session,
+            self.policy,
+            sandbox,
+            self.workspace,
+            self.settings,
+            self.budget,
         )
         if found is None:
             return False
@@ -306,6 +312,8 @@ class _Run:
         if verdict.verified and invented:
             status = Status.UNVERIFIED
             message = "the only test that shows the bug was written by the policy itself"
+        if self.settings.with_test and self.reproduction is not None:
+            verdict = with_file(verdict, self.reproduction)
         try:
             with uninterrupted():
                 applied = deliver(status, verdict)

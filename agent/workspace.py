@@ -122,6 +122,7 @@ def make_workspace(
     spec = Spec(
         root=str(capture.root),
         environment=environment_of(capture, settings.environment),
+        modules=modules_of(capture),
         image=image,
         hide=(*Spec.hide, *_own_modules(contents)),
         limits=Limits(wall_seconds=settings.test_timeout),
@@ -174,6 +175,13 @@ def environment_of(capture: Capture, configured: str | None) -> str | None:
         if name not in tracked and not path.is_symlink() and _is_environment(path):
             return str(path)
     return None
+
+
+def modules_of(capture: Capture) -> str | None:
+    """The packages that npm installed for the repository, unless they are among its own files."""
+    path = capture.root / "node_modules"
+    tracked = any(file.path.partition("/")[0] == path.name for file in capture.files)
+    return str(path) if path.is_dir() and not path.is_symlink() and not tracked else None
 
 
 def check_sandbox(settings: Settings) -> None:

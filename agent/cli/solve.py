@@ -57,6 +57,10 @@ def solve(
     apply_unverified: Annotated[
         bool, typer.Option("--apply-unverified", help="Apply also what is not verified.")
     ] = False,
+    with_test: Annotated[
+        bool,
+        typer.Option("--with-test", help="Keep the test that the agent wrote to show the bug."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result.")] = False,
 ) -> None:
@@ -88,6 +92,7 @@ def solve(
             "timeout": timeout,
             "test_timeout": test_timeout,
             "seed": seed,
+            "with_test": with_test or None,
         }
         order = Order(
             repo=repo,

@@ -65,6 +65,17 @@ class Split:
         )
 
 
+def added(path: str, data: bytes) -> str:
+    """The git diff that adds a file of text; `path` is one that git does not quote."""
+    lines = data.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    end = "" if not lines or lines[-1].endswith("\n") else "\n\\ No newline at end of file\n"
+    body = "".join(f"+{line}" for line in lines)
+    head = f"{_GIT}a/{path} b/{path}\nnew file mode 100644\n"
+    if not lines:
+        return head
+    return f"{head}--- {NOTHING}\n+++ b/{path}\n@@ -0,0 +1,{len(lines)} @@\n{body}{end}"
+
+
 def split(diff: str, protected: Sequence[str] = ()) -> Split:
     """Split a git diff. New test files are dropped; changed protected files are findings.
 

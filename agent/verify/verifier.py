@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from agent.verify.outcomes import (
     passed,
     test_files,
 )
-from agent.verify.patch import Split, split
+from agent.verify.patch import Split, added, split
 from agent.verify.protected import is_protected
 from agent.verify.tamper import does_already, hard_coded, suspicions
 from agent.verify.tamper import findings as tamper_findings
@@ -205,6 +206,16 @@ class Verifier:
             "changed_lines": None,
         }
         return Verdict(False, diff, reasons, found, rewards=rewards, seconds=seconds)
+
+
+def with_file(verdict: Verdict, file: File) -> Verdict:
+    """The verdict with one more new file in its patch, which the judged tree held already."""
+    return dataclasses.replace(
+        verdict,
+        diff=verdict.diff + added(file.path, file.data),
+        files={**verdict.files, file.path: file.data},
+        modes={**verdict.modes, file.path: file.mode},
+    )
 
 
 def _rewards(

@@ -4,9 +4,11 @@ import subprocess
 
 import pytest
 
+from agent.reproduce import refusal
 from policies.experience.events import Finished, Judged, Sampled, TaskStarted
 from policies.experience.store import Store
 from tests.agent import shop
+from tools.testing.results import Failure, TestRun
 
 
 @pytest.fixture
@@ -160,6 +162,27 @@ def test_without_a_failing_test_the_policy_writes_one_and_the_fix_stays_unverifi
     applied = shop.solve(repo, shop.script(tmp_path, replies), "--apply-unverified")
     assert applied["applied"] == "working tree"
     assert git(repo, "status", "--porcelain") == " M shop/catalogue.py\n"
+    git(repo, "checkout", "-q", ".")
+    shop.solve(repo, shop.script(tmp_path, replies), "--apply-unverified", "--with-test")
+    new = "?? tests/test_reproduction.py\n"
+    assert git(repo, "status", "--porcelain") == f" M shop/catalogue.py\n{new}"
+    assert "== [1]" in (repo / "tests" / "test_reproduction.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("issue", "raised", "accepted"),
+    [
+        ("page() raises IndexError", "IndexError", True),
+        ("page() raises IndexError", "AssertionError", True),
+        ("page() raises IndexError", "zlib.error", False),
+        ("page() crashes", "KeyError", True),
+    ],
+)
+def test_a_reproduction_fails_for_the_reason_that_the_issue_gives(issue, raised, accepted):
+    test = "test_r.py::test_it"
+    failure = Failure("it failed", exception=raised)
+    run = TestRun({test: "failed"}, {test: failure}, 1, True, 0.1)
+    assert (refusal(run, issue) == "") is accepted
 
 
 def test_named_tests_are_the_targets(repo, tmp_path):

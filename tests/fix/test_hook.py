@@ -6,13 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
+from policies.resident.client import running, stop
 from tests.agent.shop import script
 from tests.fix import project
-from tests.fix.project import FIX_MEAN, GOOD, WRONG, git, stage, state
+from tests.fix.project import FIX_MEAN, GOOD, UNDEFINED, WRONG, git, stage, state
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 SOURCES = Path(__file__).parents[2]
@@ -170,6 +172,33 @@ def test_the_hooks_environment_is_light(repo, pre_commit, hook_store):
     names = {path.name for path in hook_store.glob("repo*/py_env-*/lib/python3*/site-packages/*")}
     assert "xllamacpp" in names
     assert not names & {"torch", "transformers", "trl", "vllm", "ray"}
+
+
+@pytest.mark.model
+def test_the_lines_of_the_readme_work_with_the_smallest_model(
+    git_repo, hooks_repo, pre_commit, monkeypatch
+):
+    text = (SOURCES / "README.md").read_text()
+    lines = textwrap.dedent(text.partition("### In pre-commit\n\n")[2].partition("\n\n")[0])
+    assert len(lines.splitlines()) <= 6
+    git(hooks_repo, "tag", "--force", "v0.1.0")
+    config = lines.replace("https://github.com/OWNER/apprentice", str(hooks_repo))
+    assert str(hooks_repo) in config
+    assert "v0.1.0" in config
+    repo = git_repo({**project.FILES, ".pre-commit-config.yaml": config})
+    monkeypatch.setenv("APPRENTICE_FIX_TIMEOUT", "800")
+    path = stage(repo, UNDEFINED)
+    try:
+        fixed = pre_commit(repo, "qwen2.5-coder-0.5b", "run")
+        assert fixed.returncode == 1
+        assert "Fixed shop/prices.py" in fixed.stdout, fixed.stdout
+        assert "sum(price)" not in path.read_text()
+        git(repo, "add", "-u")
+        again = pre_commit(repo, "qwen2.5-coder-0.5b", "run")
+        assert again.returncode == 0, again.stdout
+    finally:
+        for record in running():
+            stop(record)
 
 
 def test_the_manifest_is_valid():

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.tools.conftest import open_box
 from tools.codemap import inline_tests
+from tools.sandbox.base import File, Limits, Spec
+from tools.sandbox.choose import open_sandbox
 from tools.testing.detect import TestCommand, detect
 from tools.testing.formats import format_of
 from tools.testing.results import COMMAND, Frame
@@ -104,6 +108,70 @@ def test_all_may_pass():
     run_ = run(files)
     assert run_.ok
     assert list(run_.outcomes) == ["a.test.mjs::a::b > c.d"]
+
+
+EXPORTED = SUM.partition("module")[0].replace("function", "export function", 1)
+EXPECTING = """\
+import { expect, test, describe } from "vitest";
+import { sum } from "../sum.js";
+
+test("adds", () => {
+  expect(sum(1, 2)).toBe(3);
+});
+
+describe("with zero", () => {
+  test("is the other", () => expect(sum(1, 0)).toBe(1));
+  test.skip("later", () => {});
+});
+"""
+VITEST = {
+    "package.json": json.dumps({"type": "module", "scripts": {"test": "vitest"}}),
+    "sum.js": EXPORTED,
+    HERE: EXPECTING,
+}
+JEST = {
+    "package.json": json.dumps({"scripts": {"test": "jest"}}),
+    "sum.js": SUM,
+    HERE: EXPECTING.partition("\n")[2].replace(
+        'import { sum } from "../sum.js";', 'const { sum } = require("../sum.js");'
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """What npm installs, once."""
+    folder = tmp_path_factory.mktemp("npm")
+    command = ["npm", "install", "--no-fund", "--no-audit", "--prefix", folder]
+    subprocess.run([*command, "jest@30", "vitest@3"], check=True, capture_output=True)
+    return folder / "node_modules"
+
+
+@pytest.mark.slow
+@installed("npm")
+@pytest.mark.parametrize("files", [VITEST, JEST], ids=["vitest", "jest"])
+def test_vitest_and_jest_tell_each_test(files, packages):
+    for script in ({}, {"sum.js": "throw new Error('broken');\n"}):
+        data = {path: text.encode() for path, text in {**files, **script}.items()}
+        found = detect(data, data.__getitem__)
+        spec = Spec(limits=Limits(wall_seconds=120), modules=str(packages))
+        made = [File(path, content) for path, content in data.items()]
+        with open_sandbox("bubblewrap", made, spec) as box:
+            run_ = run_tests(box, found, timeout=120)
+        if script:
+            assert dict(run_.outcomes) == {HERE: "failed"}
+            failure = run_.failures[HERE]
+            assert "broken" in failure.message
+            assert Frame("sum.js", 1, "") in [replace(f, function="") for f in failure.frames]
+            continue
+        assert dict(run_.outcomes) == {
+            f"{HERE}::adds": "failed",
+            f"{HERE}::with zero > is the other": "passed",
+            f"{HERE}::with zero > later": "skipped",
+        }
+        failure = run_.failures[f"{HERE}::adds"]
+        assert failure.frames[-1].path == HERE
+        assert "3" in failure.longrepr
 
 
 CRATE = """\

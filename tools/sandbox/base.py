@@ -54,6 +54,8 @@ class Spec:
     tests run in: bound read-only by bubblewrap. `image` names a docker image. `hide` lists
     module names that must not be importable in `environment`. `root` is the repository's host
     path: editable installs in `environment` that lead there lead to the workspace instead.
+    `modules` is the host path of a `node_modules`, which bubblewrap binds read-only above the
+    workspace, where Node and npm look for packages as well.
     """
 
     environment: str | None = None
@@ -62,6 +64,7 @@ class Spec:
     env: Mapping[str, str] = field(default_factory=dict)
     hide: tuple[str, ...] = ("agent", "tools", "policies")
     root: str | None = None
+    modules: str | None = None
 
 
 @dataclass(frozen=True)

@@ -165,6 +165,8 @@ def layout(mounts: Mounts, spec: Spec, user: int, sources: Sources) -> list[str]
         args += ["--perms", "0444", "--ro-bind-data", sources.add(data), path]
     for path in mounts.folders:
         args += ["--remount-ro", path]
+    if spec.modules:
+        args += ["--ro-bind", spec.modules, "/node_modules"]
     args += tmpfs("/workspace", disk) + tmpfs("/apprentice", 2 * disk)
     return [*args, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
 

@@ -29,7 +29,7 @@ def run_command(sandbox: Sandbox, command: TestCommand, timeout: float) -> TestR
         argv[0] = sandbox.python
     row = next((row for row in FORMATS if row.name == command.format), None)
     if row is not None:
-        argv = list(row.argv(argv))
+        argv = list(row.argv(argv, mark))
         env |= _variables(sandbox, row, mark)
     result = sandbox.run(argv, timeout=timeout, env=env)
     if result.exit_code == 127:

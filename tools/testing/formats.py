@@ -31,17 +31,17 @@ class Told:
 class Format:
     """One row.
 
-    `command` matches a command, or the script that it stands for, in one line. `asset` is a file
-    beside this one that is placed in the sandbox, with MARK in it for a secret that begins each
-    line of results; `argv` and `env` change the command, with `{asset}` for its path. `read` takes
-    the output, the secret and the path of the workspace.
+    `command` matches a command, or the script that it stands for, in one line. A secret mark stands
+    before results. `asset` is a file beside this one that is placed in the sandbox, with the mark
+    in the place of MARK; `argv` (of the command and the mark) and `env`, with `{asset}` for the
+    file's path, change the command. `read` takes the output, the mark and the workspace's path.
     """
 
     name: str
     command: re.Pattern[str]
     read: Callable[[str, str, str], Iterator[Told]]
     asset: str = ""
-    argv: Callable[[Sequence[str]], tuple[str, ...]] = tuple
+    argv: Callable[[Sequence[str], str], tuple[str, ...]] = lambda argv, _: tuple(argv)
     env: Mapping[str, str] | None = None
 
 
@@ -68,7 +68,7 @@ def _node(output: str, mark: str, workspace: str) -> Iterator[Told]:
 
 
 _AT = re.compile(
-    r"^\s*at (?:(?:async )?(?P<name>\S.*?) \()?(?:file://)?(?P<path>/[^():]+):(\d+):\d+", re.M
+    r"^\s*at (?:(?:async )?(?P<name>\S.*?) \()?(?:file://)?(?P<path>[^\s():]+):(\d+):\d+", re.M
 )
 
 
@@ -77,7 +77,8 @@ def _script_frames(stack: str, workspace: str) -> tuple[Frame, ...]:
     found = [
         Frame(_below(path, workspace), int(line), name.rpartition(".")[2])
         for name, path, line in _AT.findall(stack)
-        if path.startswith(f"{workspace}/") and "node_modules/" not in path
+        if path.startswith(f"{workspace}/") or path[:1] != "/"
+        if "node_modules/" not in path
     ]
     return tuple(reversed(found))
 
@@ -126,11 +127,55 @@ def _cargo(output: str, _: str, workspace: str) -> Iterator[Told]:
         yield Told(test, outcome, failure)
 
 
-def _cargo_argv(argv: Sequence[str]) -> tuple[str, ...]:
+def _cargo_argv(argv: Sequence[str], _: str) -> tuple[str, ...]:
     """All binaries, with standard error among the output: it says which of them runs."""
     own, dashes, rest = _cut(argv)
     more = () if "--no-fail-fast" in own else ("--no-fail-fast",)
     return ("sh", "-c", 'exec "$@" 2>&1', "sh", *own, *more, *dashes, *rest)
+
+
+_REPORT_FILE = "/tmp/apprentice-report.json"  # noqa: S108
+_JEST: Mapping[str, Outcome] = {
+    "passed": "passed", "failed": "failed", "pending": "skipped", "skipped": "skipped",
+    "todo": "skipped", "disabled": "skipped",
+}  # fmt: skip
+
+
+def _with_report(*flags: str) -> Callable[[Sequence[str], str], tuple[str, ...]]:
+    """A command that writes a report with these flags, and then prints it behind the mark."""
+
+    def changed(argv: Sequence[str], mark: str) -> tuple[str, ...]:
+        dashes = () if argv[0] not in ("npm", "pnpm") or "--" in argv else ("--",)
+        script = f'"$@"; code=$?; printf "\\n{mark}"; cat {_REPORT_FILE}; exit $code'
+        return ("sh", "-c", script, "sh", *argv, *dashes, *flags, f"--outputFile={_REPORT_FILE}")
+
+    return changed
+
+
+def _jest(output: str, mark: str, workspace: str) -> Iterator[Told]:
+    """The JSON of Jest, which Vitest writes as well (https://jestjs.io/docs/cli#--json)."""
+    _, found, text = output.rpartition(mark)
+    for file in json.loads(text)["testResults"] if found and text.strip() else ():
+        path = _below(file["name"], workspace)
+        if not file["assertionResults"] and file["status"] == "failed":
+            yield Told(path, "failed", _jest_failure(file["message"], workspace))
+        for test in file["assertionResults"]:
+            titles = [*test["ancestorTitles"], test["title"]]
+            outcome = _JEST[test["status"]]
+            said = "\n".join(test["failureMessages"] or ())
+            failure = _jest_failure(said, workspace) if outcome == "failed" else None
+            seconds = (test.get("duration") or 0) / 1000
+            yield Told(f"{path}::{' > '.join(filter(None, titles))}", outcome, failure, seconds)
+
+
+def _jest_failure(said: str, workspace: str) -> Failure:
+    text = _COLOUR.sub("", said)
+    lines = (line.strip() for line in text.splitlines())
+    first = next((line for line in lines if line and not line.startswith("●")), "failed")
+    return Failure(first, text[-LONGREPR:], _script_frames(text, workspace))
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def _cut(argv: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
@@ -149,6 +194,20 @@ FORMATS: tuple[Format, ...] = (
         read=_node,
         asset="node_reporter.mjs",
         env={"NODE_OPTIONS": "--test-reporter={asset} --test-reporter-destination=stdout"},
+    ),
+    Format(
+        name="jest",
+        command=re.compile(r"(^|\bnpx )jest\b(?!.* --(json|outputFile))"),
+        read=_jest,
+        argv=_with_report("--json"),
+    ),
+    Format(
+        name="vitest",
+        command=re.compile(r"(^|\bnpx )vitest\b(?!.* --(reporter|outputFile))"),
+        read=_jest,
+        argv=_with_report("--reporter=json"),
+        # Wasm reserves more address space than the sandbox's limit on memory admits.
+        env={"NODE_OPTIONS": "--disable-wasm-trap-handler"},
     ),
     Format(
         name="cargo",
