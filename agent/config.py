@@ -70,7 +70,12 @@ class Settings(BaseModel):
         return value.split(",") if isinstance(value, str) else value
 
 
-REPOSITORY_KEYS = frozenset(Settings.model_fields) - {"environment", "resident", "resident_seconds"}
+REPOSITORY_KEYS = frozenset(Settings.model_fields) - {
+    "environment",
+    "explore",
+    "resident",
+    "resident_seconds",
+}
 
 
 def user_config_path() -> Path:

@@ -192,8 +192,14 @@ class _Run:
                     "Name tests as the runner does, for example tests/test_x.py::test_y.",
                 )
             return tuple(t for t in known if t in failing)
-        named = [t for t in failing if t in self.task.issue or _function(t) in self.task.issue]
+        named = [t for t in failing if self.is_named(t)]
         return tuple(named or failing)
+
+    def is_named(self, test: str) -> bool:
+        """Whether the issue names a test: by its id, one of pytest's also by its function."""
+        issue = self.task.issue
+        by_function = self.workspace.command.framework == "pytest"
+        return test in issue or (by_function and _function(test) in issue)
 
     def gather(self, sandbox: Sandbox) -> Evidence:
         """Localise: rank the symbols by what the failing tests run, and the lines of the best."""
@@ -288,7 +294,13 @@ class _Run:
     def verifier(self) -> Verifier:
         """The judge of this task's candidates."""
         assert self.before is not None
-        return Verifier(self.workspace, self.before, self.targets, self.settings.protected)
+        return Verifier(
+            self.workspace,
+            self.before,
+            self.targets,
+            self.settings.protected,
+            self.task.held_out,
+        )
 
     def attempt(self, sandbox: Sandbox) -> Attempts:
         return attempt_all(

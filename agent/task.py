@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from agent.repository import Capture
 from agent.status import BudgetSpent, UsageError
 from policies.base import Usage
+from tools.sandbox.base import File
 
 MAX_ISSUE_CHARACTERS = 12_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
@@ -18,13 +19,15 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 class Task:
     """An issue in a captured repository. `targets` are test ids that the fix must turn green.
 
-    A `patch` that is there already is judged, instead of one being sought.
+    A `patch` that is there already is judged, instead of one being sought. `held_out` are tests
+    that nobody is shown, and that a fix must pass as well.
     """
 
     issue: str
     capture: Capture
     targets: tuple[str, ...] = ()
     patch: str | None = None
+    held_out: tuple[File, ...] = ()
 
 
 def clean_issue(text: str) -> str:

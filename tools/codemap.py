@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from tools.inline_tests import test_spans
 from tools.languages import Definition, LanguageSpec, language_of, parser
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ def inline_tests(path: str, source: bytes) -> list[Symbol]:
     language = language_of(path)
     if language is None or not language.tests:
         return []
-    symbols = [symbol for symbol in parse(path, source) if symbol.qualname != MODULE]
-    tests = [s for s in symbols if re.match(language.tests, s.text(source))]
+    spans = test_spans(language, source)
     return [
         symbol
-        for symbol in symbols
-        if any(t.start_byte <= symbol.start_byte < t.end_byte for t in tests)
+        for symbol in parse(path, source)
+        if symbol.qualname != MODULE
+        and any(start <= symbol.start_byte < end for start, end, _ in spans)
     ]
 
 

@@ -46,7 +46,7 @@ class LanguageSpec:
     the kinds of symbols whose functions are methods. `enclosure` makes a lone method parse.
     `strings` may span lines. `exports` are wrappers that a rewritten definition may leave out.
     `noise` is what a policy tends to write below a definition without meaning it to be kept.
-    `tests` is a pattern for the beginning of a definition that is a test among the sources.
+    `tests` is a pattern for the attribute of an item that is for tests alone.
     """
 
     name: str
@@ -132,9 +132,8 @@ def _typescript(name: str, extensions: tuple[str, ...], factory: str) -> Languag
 
 
 _RUST_TESTS = r"""(?x)
-    (\s*\#!?\[[^\]]*\])*?                       # other attributes
-    \s*\#\[\s* (
-        cfg \s*\(\s* (test | (all|any)\s*\(\s*test) \b
+    \#\[\s* (
+        cfg \s*\( ([^()]|all\s*\()* \btest\b          # not any(test, …), which is for more
         | (\w+\s*::\s*)* (test|bench|rstest|test_case|proptest|quickcheck) \b
     )
 """

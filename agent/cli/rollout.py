@@ -12,6 +12,7 @@ import typer
 
 from agent.cli.errors import reported
 from agent.cli.inputs import fetch_model, print_bad
+from agent.ui.text import printable
 
 if TYPE_CHECKING:
     from agent.rollout.records import Batch
@@ -26,10 +27,6 @@ def rollout(
     samples: Annotated[
         int, typer.Option(min=1, help="Samples of a task on average; more where they teach more.")
     ] = 8,
-    variant: Annotated[
-        Literal["visible", "issue"],
-        typer.Option(help="With the failing tests in the tree, or the issue alone."),
-    ] = "visible",
     split: Annotated[
         Literal["train", "dev", "heldout"], typer.Option(help="Only tasks of this split.")
     ] = "train",
@@ -41,8 +38,10 @@ def rollout(
         str, typer.Option(help="Kinds of attempts, with commas: infill, conversation, search.")
     ] = "infill,conversation",
     rounds: Annotated[int | None, typer.Option(help="Rounds of a conversation at most.")] = None,
-    budget_tokens: Annotated[int | None, typer.Option(help="Tokens of a sample at most.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds of a sample at most.")] = 120.0,
+    budget_tokens: Annotated[
+        int | None, typer.Option(help="Tokens of a sample on average.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds of a sample on average.")] = 120.0,
     test_timeout: Annotated[float | None, typer.Option(help="Seconds for a test run.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampling.")] = None,
     sandbox: Annotated[
@@ -95,7 +94,6 @@ def rollout(
         settings = settings.model_copy(update={"model": pinned(settings.model)})
         plan = Plan(
             tasks_sha256=digest_of(instances),
-            variant=variant,
             samples=samples,
             settings=settings,
         )
@@ -110,7 +108,7 @@ def rollout(
                 rolled = summarise(str(folder.path), settings.model, batches, store, gold)
             write_text(folder.path / "summary.json", rolled.model_dump_json(indent=2) + "\n")
     for name, problem in rolled.failed.items():
-        print(f"{name}: {problem}", file=sys.stderr)
+        print(f"{name}: {printable(problem)}", file=sys.stderr)
     if as_json:
         print(rolled.line())
     else:
@@ -124,7 +122,6 @@ def rollout(
 @contextmanager
 def _progress(planned: int, *, silent: bool) -> Iterator[Callable[[Batch], None]]:
     """A callback for each batch, which shows how many samples there are, and how many solve."""
-    from agent.rollout.run import solved_of
     from agent.ui.counted import count_bar
 
     done = solved = scored = 0
@@ -133,13 +130,13 @@ def _progress(planned: int, *, silent: bool) -> Iterator[Callable[[Batch], None]
         def count(batch: Batch) -> None:
             nonlocal done, solved, scored
             done += 0 if batch.error else batch.samples
-            seen = solved_of(batch)
+            seen = batch.solved
             solved, scored = solved + sum(seen), scored + len(seen)
-            note = batch.error or f"{sum(seen)} of {len(seen)}"
+            note = printable(batch.error) or f"{sum(seen)} of {len(seen)}"
             show(
                 done,
                 planned,
-                f"{solved} of {scored} trajectories solve; {batch.instance_id}: {note}",
+                f"{solved} of {scored} attempts solve; {batch.instance_id}: {note}",
             )
 
         yield count

@@ -20,16 +20,13 @@ def write_gold(
     path: Path, batches: Iterable[Batch], instances: Mapping[str, Instance], store: Store
 ) -> int:
     """Write a conversation for each task whose fix can be said; returns how many there are."""
-    first: dict[str, str] = {}
+    lines: dict[str, str] = {}
     for batch in batches:
-        if batch.trajectory:
-            first.setdefault(batch.instance_id, batch.trajectory)
-    lines = []
-    for name, trajectory in first.items():
-        row = conversation(store.events(trajectory), instances[name])
-        if row is not None:
-            lines.append(json.dumps({"messages": row}) + "\n")
-    write_text(path, "".join(lines))
+        if batch.trajectory and batch.instance_id not in lines:
+            row = conversation(store.events(batch.trajectory), instances[batch.instance_id])
+            if row is not None:
+                lines[batch.instance_id] = json.dumps({"messages": row}) + "\n"
+    write_text(path, "".join(lines.values()))
     return len(lines)
 
 
@@ -42,9 +39,9 @@ def conversation(events: Iterable[Event], instance: Instance) -> list[dict[str, 
     prompt = _until_plan(list(events))
     if prompt is None:
         return None
-    before = visible_files(instance)
-    after = patched(before, instance.patch)
     try:
+        before = visible_files(instance)
+        after = patched(before, instance.patch)
         edit = gold_edit({f.path: f.data for f in before}, {f.path: f.data for f in after})
         if not any(f"{edit.symbol}\n" in message.content for message in prompt):
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,29 +13,30 @@ from agent.evaluate.score import environment_of
 from agent.rollout.records import Batch
 from agent.rollout.schedule import Draw
 from agent.solve import solve
-from agent.status import EnvironmentFailure, Status
+from agent.status import EnvironmentFailure, Status, UsageError
 from agent.task import Task, clean_issue
 from agent.tasks.environment import with_environment
-from agent.tasks.instance import Instance, Variant
+from agent.tasks.heldout import held_out_files
+from agent.tasks.instance import Instance
 from agent.tasks.tree import capture_of
 from agent.workers.inside import Job
 from agent.workspace import make_workspace
 from policies.base import Policy
 from policies.choose import open_policy
 from policies.experience.store import Store
-from policies.learning.batch import trajectories
+from policies.learning.batch import Trajectory, trajectories
 from policies.learning.rewards import RewardConfig
 
 SEEDS_A_BATCH = 1_000_000
 """More than the seeds that the attempts of one run use."""
 
+SOLVED = 1.0
 _ENDED = frozenset({Status.VERIFIED, Status.UNVERIFIED, Status.NOT_SOLVED})
 
 
 def draw(
     instance: Instance,
     wanted: Draw,
-    variant: Variant,
     policy: Policy,
     store: Store,
     settings: Settings,
@@ -52,11 +54,14 @@ def draw(
             "budget_tokens": settings.budget_tokens * wanted.samples,
         }
     )
-    capture = capture_of(instance, variant)
-    task = Task(clean_issue(instance.problem_statement), capture)
+    capture = capture_of(instance, "visible")
+    issue, held_out = clean_issue(instance.problem_statement), held_out_files(instance)
+    task = Task(issue, capture, held_out=held_out)
     outcome = solve(task, policy, make_workspace(capture, own), store, own)
     if outcome.status not in _ENDED or outcome.budget is None:
         raise EnvironmentFailure(outcome.message, outcome.hint)
+    if outcome.reproduction is not None:
+        raise UsageError("none of its tests fails, and a policy's own test pays nothing")
     found = trajectories(outcome.trajectory, store.events(outcome.trajectory), RewardConfig())
     budget = outcome.budget
     return Batch(
@@ -64,7 +69,9 @@ def draw(
         batch=wanted.batch,
         samples=wanted.samples,
         trajectory=outcome.trajectory,
-        rewards=tuple(one.reward for one in found if one.reward is not None),
+        attempts=outcome.attempts,
+        solved=solved_attempts(found),
+        trajectories=sum(one.reward is not None for one in found),
         unscored=dict(Counter(one.why for one in found if one.reward is None)),
         tampered=sum(bool(one.components.get("tamper")) for one in found),
         prompt_tokens=budget.usage.prompt,
@@ -76,6 +83,16 @@ def draw(
     )
 
 
+def solved_attempts(found: Iterable[Trajectory]) -> tuple[bool, ...]:
+    """Of each attempt with a scored trajectory, whether one of them solved the task."""
+    attempts: dict[str, bool] = {}
+    for one in found:
+        if one.reward is not None:
+            attempt = one.id.rpartition("/")[2].split(".", 1)[0]
+            attempts[attempt] = attempts.get(attempt, False) or one.reward >= SOLVED
+    return tuple(attempts.values())
+
+
 def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[str, Job]:
     """What a sampling process does, its model loaded. Raises PolicyError, StoreError."""
     assert store is not None
@@ -85,7 +102,7 @@ def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[
 
     def sampled(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
         wanted = Draw(instance.instance_id, row["batch"], row["samples"])
-        made = draw(instance, wanted, row["variant"], policy, opened, settings)
+        made = draw(instance, wanted, policy, opened, settings)
         return made.model_dump(mode="json", exclude={"error"})
 
     return {"draw": sampled}

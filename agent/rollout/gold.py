@@ -83,11 +83,6 @@ def gold_conversation(prompt: Sequence[Message], edit: GoldEdit) -> list[dict[st
     return [{"role": message.role, "content": message.content} for message in messages]
 
 
-def gold_line(line: str) -> str:
-    """What to answer when asked for a missing line."""
-    return f"```python\n{line.strip()}\n```"
-
-
 def _definitions(path: str, source: bytes) -> dict[str, Symbol]:
     return {s.id: s for s in parse(path, source) if s.qualname != MODULE}
 

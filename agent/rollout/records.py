@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from agent.config import Settings
-from agent.tasks.instance import Variant
 from agent.tasks.journal import Journal
 from agent.workers.folder import held
 
@@ -22,7 +21,6 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tasks_sha256: str
-    variant: Variant
     samples: int
     settings: Settings
 
@@ -30,8 +28,10 @@ class Plan(BaseModel):
 class Batch(BaseModel):
     """Samples of a task, drawn in one run. Seconds are wall time.
 
-    `rewards` are those of the scored trajectories, by the default of `agent train`; `unscored`
-    counts the others by reason. `error` says why there is no run.
+    Of the `samples` that were asked for, `attempts` began before time or tokens ran out; `solved`
+    says of each scored one whether it solved the task. `trajectories` are the scored ones, siblings
+    of infilling groups included; `unscored` counts the others by reason. `error` says why there is
+    no run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,7 +40,9 @@ class Batch(BaseModel):
     batch: int
     samples: int
     trajectory: str = ""
-    rewards: tuple[float, ...] = ()
+    attempts: int = 0
+    solved: tuple[bool, ...] = ()
+    trajectories: int = 0
     unscored: Mapping[str, int] = {}
     tampered: int = 0
     prompt_tokens: int = 0

@@ -13,7 +13,6 @@ from rich.table import Table
 from agent.documents import Document
 from agent.evaluate.statistics import wilson
 from agent.rollout.records import Batch
-from agent.rollout.run import solved_of
 from agent.ui.tables import rich_table
 from policies.experience.store import Store
 from policies.learning.batch import grouped, read
@@ -25,12 +24,12 @@ STAGES = ("model", "tests", "rest")
 class Rolled(Document):
     """`agent rollout`: what lies in the folder. Rates are fractions, times wall seconds.
 
-    A trajectory is an attempt, or a sibling of an infilling group; `pass_rates` are by task, over
-    its scored trajectories, `pass_rate` is their mean with its 95 % interval. `groups` teach a
-    relative baseline something; `left_out` counts the trajectories that do not, by reason.
-    `failed` tasks could not be run. `per_hour`: scored trajectories in an hour of one process;
-    `stages` are the shares of its time, of which the largest is what bounds it. `gold` counts the
-    known fixes in `gold.jsonl`.
+    A sample is an attempt; `attempts` counts the scored ones. `pass_rates` are by task, over
+    its scored attempts; `pass_rate` is their mean with its 95 % interval. A trajectory is an
+    attempt, or a sibling of an infilling group. `groups` teach a relative baseline something;
+    `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be run.
+    `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
+    time, of which the largest is what bounds it. `gold` counts the known fixes in `gold.jsonl`.
     """
 
     name: Literal["apprentice.rollout"] = Field(default="apprentice.rollout", alias="schema")
@@ -40,8 +39,9 @@ class Rolled(Document):
     tasks: int
     failed: dict[str, str]
     samples: int
-    trajectories: int
+    attempts: int
     solved: int
+    trajectories: int
     solved_tasks: int
     tampered: int
     pass_rate: float
@@ -66,7 +66,7 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
     solved: defaultdict[str, list[bool]] = defaultdict(list)
     unscored: Counter[str] = Counter()
     for batch in drawn:
-        solved[batch.instance_id] += solved_of(batch)
+        solved[batch.instance_id] += batch.solved
         unscored.update(batch.unscored)
     rates = {task: sum(seen) / len(seen) for task, seen in solved.items() if seen}
     total = math.fsum(rates.values())
@@ -77,15 +77,16 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
     stages = dict(zip(STAGES, (thinking, tests, max(0.0, seconds - thinking - tests)), strict=True))
     found = read(store, [batch.trajectory for batch in drawn], RewardConfig())
     groups = grouped(found)
-    scored = sum(map(len, solved.values()))
+    scored = sum(batch.trajectories for batch in drawn)
     return Rolled(
         folder=folder,
         model=model,
         tasks=len({batch.instance_id for batch in batches}),
         failed={batch.instance_id: batch.error for batch in batches if batch.error},
         samples=sum(batch.samples for batch in drawn),
-        trajectories=scored,
+        attempts=sum(map(len, solved.values())),
         solved=sum(map(sum, solved.values())),
+        trajectories=scored,
         solved_tasks=sum(map(any, solved.values())),
         tampered=sum(batch.tampered for batch in drawn),
         pass_rate=total / len(rates) if rates else 0.0,
@@ -95,7 +96,7 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
         unscored=dict(sorted(unscored.items())),
         groups=len(groups.groups),
         left_out=dict(sorted(groups.left_out.items())),
-        prompt_tokens=sum(batch.prompt_tokens - batch.cached_tokens for batch in drawn),
+        prompt_tokens=sum(batch.prompt_tokens for batch in drawn),
         cached_tokens=sum(batch.cached_tokens for batch in drawn),
         completion_tokens=sum(batch.completion_tokens for batch in drawn),
         seconds=seconds,
@@ -110,13 +111,14 @@ def table(rolled: Rolled) -> Table:
     bound = max(rolled.stages, key=lambda stage: rolled.stages[stage])
     rows = {
         "tasks solved": f"{rolled.solved_tasks} of {rolled.tasks}",
-        "trajectories solved": f"{rolled.solved} of {rolled.trajectories}",
+        "attempts solved": f"{rolled.solved} of {rolled.attempts}",
         "mean pass rate": f"{_percent(rolled.pass_rate)} ({_percent(rolled.low)}–"
         f"{_percent(rolled.high)})",
         "groups to learn from": f"{rolled.groups}",
         **{f"left out: {reason}": f"{count}" for reason, count in rolled.left_out.items()},
         "tampered": f"{rolled.tampered}",
-        "tokens": f"{rolled.prompt_tokens:,} in, {rolled.completion_tokens:,} out",
+        "tokens": f"{rolled.prompt_tokens - rolled.cached_tokens:,} in, "
+        f"{rolled.completion_tokens:,} out",
         "trajectories an hour": f"{rolled.per_hour:.0f}, bound by {bound} "
         f"({_percent(rolled.stages[bound])})",
         "known fixes": f"{rolled.gold}",

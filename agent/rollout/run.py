@@ -13,7 +13,6 @@ from agent.workers.pool import in_threads
 from agent.workers.process import START_SECONDS, Worker, WorkerDied
 from agent.workspace import timed
 
-SOLVED = 1.0
 OnBatch = Callable[[Batch], None]
 
 
@@ -35,9 +34,7 @@ class Lane:
         self.sampler.start()
         clock = timed()
         try:
-            reply = self.sampler.ask(
-                {**job, "variant": self.plan.variant, "instance": instance}, seconds
-            )
+            reply = self.sampler.ask({**job, "instance": instance}, seconds)
         except WorkerDied as died:
             reply = {"error": str(died)}
         if "error" not in reply:
@@ -57,7 +54,7 @@ class Lane:
         if batch.error:
             self.schedule.give_up(drawn)
         else:
-            self.schedule.record(drawn, solved_of(batch))
+            self.schedule.record(drawn, batch.solved)
 
 
 def roll_out(
@@ -69,7 +66,7 @@ def roll_out(
     """
     done = folder.done()
     schedule = Schedule([i.instance_id for i in instances], folder.plan.samples)
-    schedule.resume((drawn_of(batch), solved_of(batch)) for batch in done)
+    schedule.resume((drawn_of(batch), batch.solved) for batch in done)
     for batch in done:
         on_batch(batch)
     failed: list[Batch] = []
@@ -85,8 +82,3 @@ def roll_out(
 def drawn_of(batch: Batch) -> Draw:
     """The draw that a batch is of."""
     return Draw(batch.instance_id, batch.batch, batch.samples)
-
-
-def solved_of(batch: Batch) -> list[bool]:
-    """Of each scored trajectory, whether it solved the task."""
-    return [reward >= SOLVED for reward in batch.rewards]

@@ -61,32 +61,32 @@ class Schedule:
                 self.record(draw, solved)
 
     def next(self) -> Draw | None:
-        """What to draw next; None when the budget is spent or no task is left."""
+        """What to draw next; None when the budget is spent, or no task is left.
+
+        A task that was not drawn yet comes first, even when others have spent the budget.
+        """
         with self._lock:
             open_tasks = [task for task in self.tallies if task not in self.given_up]
-            if self.left <= 0 or not open_tasks:
+            new = [task for task in open_tasks if not self.tallies[task].drawn]
+            if not open_tasks or (not new and self.left <= 0):
                 return None
-            task = max(open_tasks, key=self._urgency)
-            size = min(self.size, self.left)
-            draw = Draw(task, self.tallies[task].batches, size)
+            task = new[0] if new else max(open_tasks, key=lambda task: self.tallies[task].worth)
+            draw = Draw(task, self.tallies[task].batches, self.size)
             self._begin(draw)
             return draw
 
     def record(self, draw: Draw, solved: Sequence[bool]) -> None:
         """What came of a draw: of each scored sample, whether it was solved."""
-        tally = self.tallies[draw.instance_id]
-        tally.scored += len(solved)
-        tally.solved += sum(solved)
+        with self._lock:
+            tally = self.tallies[draw.instance_id]
+            tally.scored += len(solved)
+            tally.solved += sum(solved)
 
     def give_up(self, draw: Draw) -> None:
         """Sample a task no more, as its environment fails; its samples go to others."""
         with self._lock:
             self.given_up.add(draw.instance_id)
             self.left += draw.samples
-
-    def _urgency(self, task: str) -> tuple[bool, float]:
-        tally = self.tallies[task]
-        return not tally.drawn, tally.worth
 
     def _begin(self, draw: Draw) -> None:
         tally = self.tallies[draw.instance_id]

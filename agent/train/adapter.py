@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,9 +9,9 @@ from typing import Any, NamedTuple
 from agent.status import UsageError
 from agent.train.request import Request
 from policies.choose import local
-from policies.hub.adapters import WEIGHTS, Lineage, save_adapter
-from policies.hub.files import digest, write_json
-from policies.hub.store import ModelFile, is_known
+from policies.hub.adapters import WEIGHTS, Lineage, list_adapters, save_adapter
+from policies.hub.files import digest
+from policies.hub.store import ModelFile, is_known, locate
 from policies.torch.load import Identity
 
 
@@ -41,17 +40,15 @@ def start_of(request: Request) -> Start:
     return Start(found.file, found.folder, found.lineage.reference)
 
 
-def keep(run: Path, adapter: Path, base: Identity, lineage: Mapping[str, Any]) -> str:
-    """Keep a run's adapter as NAME@VERSION, once; '' where its base has no name to be found by."""
-    if not is_known(base.name):
+def keep(adapter: Path, base: Identity, lineage: Mapping[str, Any]) -> str:
+    """Keep an adapter as NAME@VERSION, once; '' where its base is not what such a name means."""
+    if not is_known(base.name) or locate(base.name).sha256 != base.sha256:
         return ""
-    note = run / "kept.json"
     sha256 = digest(adapter / WEIGHTS)
-    if note.exists():
-        noted = json.loads(note.read_text(encoding="utf-8"))
-        if noted["sha256"] == sha256:
-            return str(noted["model"])
-    name = save_adapter(
+    for kept in list_adapters(base.name):
+        if kept.sha256 == sha256:
+            return kept.reference
+    return save_adapter(
         adapter,
         Lineage(
             name=base.name,
@@ -64,5 +61,3 @@ def keep(run: Path, adapter: Path, base: Identity, lineage: Mapping[str, Any]) -
             code_version=lineage["code_version"],
         ),
     )
-    write_json(note, {"model": name, "sha256": sha256})
-    return name

@@ -6,7 +6,7 @@ import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from agent.rollout.records import BATCHES, Batch
+from agent.rollout.records import BATCHES, STORE, Batch
 from agent.status import UsageError
 from agent.tasks.journal import Journal
 from agent.train.request import Request
@@ -22,7 +22,7 @@ def stored(request: Request, rewards: RewardConfig) -> list[Trajectory]:
     """
     found: list[Trajectory] = []
     for path in request.stores or ((default_path(),) if default_path().exists() else ()):
-        database = path / "experience.db" if path.is_dir() else path
+        database = path / STORE if path.is_dir() else path
         if not database.is_file():
             raise UsageError(
                 f"there is no store at {database}", "Name a folder of `agent rollout` or `eval`."
@@ -32,14 +32,22 @@ def stored(request: Request, rewards: RewardConfig) -> list[Trajectory]:
             if request.trajectories:
                 names = [store.resolve(name) for name in request.trajectories]
             else:
-                limit = -1 if request.limit is None else request.limit
-                summaries = store.trajectories(limit, request.repository)
-                names = [summary.id for summary in reversed(summaries)]
-                # What a killed rollout left of a batch was drawn again.
-                drawn = {b.trajectory for b in Journal(database.with_name(BATCHES), Batch).rows()}
-                names = [name for name in names if not drawn or name in drawn]
+                names = _runs(store, database, request)
             found += read(store, names, rewards)
     return found
+
+
+def _runs(store: Store, database: Path, request: Request) -> list[str]:
+    """The latest runs, oldest first; of a rollout's, those that are batches.
+
+    What a killed rollout left of a batch was drawn again.
+    """
+    names = [summary.id for summary in store.trajectories(-1, request.repository)]
+    batches = database.with_name(BATCHES)
+    if database.name == STORE and batches.exists():
+        drawn = {batch.trajectory for batch in Journal(batches, Batch).rows()}
+        names = [name for name in names if name in drawn]
+    return names[: request.limit][::-1]
 
 
 def read_gold(path: Path) -> list[list[dict[str, str]]]:

@@ -66,7 +66,7 @@ def train(request: Request, on_row: OnRow | None = None) -> Trained:
     lineage = json.loads((adapter / "lineage.json").read_text(encoding="utf-8"))
     name = ""
     if workers.first and request.trainer != "reward":
-        name = keep(request.out, adapter, base.identity, lineage)
+        name = keep(adapter, base.identity, lineage)
     return Trained(adapter, run.rows, lineage, groups.left_out, workers.first, name)
 
 

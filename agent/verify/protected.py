@@ -23,7 +23,8 @@ _INSTALLED = (
 )  # fmt: skip
 _FOLDERS = (*_TESTS, ".git", *_SERVICES, *_HOOKS, *_INSTALLED)
 _NAMES = (
-    "test_*.py", "*_test.py", "tests.py", "*_test.go", "*.test.*", "*.spec.*", "*.snap",
+    "test_*.py", "*_test.py", "tests.py", "*_test.go",
+    "tests.rs", "test.rs", "*_tests.rs", "*_test.rs", "*.test.*", "*.spec.*", "*.snap",
     "conftest.py", "pytest.ini", ".pytest.ini", "pytest.toml", ".pytest.toml", "tox.ini",
     "tox.toml", "setup.cfg", "pyproject.toml", "noxfile.py", "hatch.toml", "apprentice.toml",
     ".coveragerc", "coverage.toml", "*.pth", "*._pth", "*.egg-link", "entry_points.txt",

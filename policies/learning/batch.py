@@ -12,9 +12,17 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from policies.experience.events import Acted, AttemptEnded, Event, Judged, Patched, Sampled
+from policies.experience.events import (
+    Acted,
+    AttemptEnded,
+    Event,
+    Judged,
+    Observed,
+    Patched,
+    Sampled,
+)
 from policies.experience.store import Store
 from policies.learning.errors import LearningError
 from policies.learning.rewards import NO_CHANGE, RewardConfig, components_of, scalar
@@ -87,16 +95,22 @@ def trajectories(name: str, events: Iterable[Event], config: RewardConfig) -> li
     """The trajectories of one run, attempts in order and each attempt before its siblings.
 
     Completions of hosted models have no tokens: they are unscored and have no sequences. So is
-    what was written before the first attempt.
+    what was written before the first attempt. A policy that passes a test of its own writing has
+    shown nothing: all of such a run is unscored.
     """
     by_attempt: dict[int, list[Event]] = defaultdict(list)
+    own_test = False
     for event in events:
+        own_test |= isinstance(event, Observed) and event.tool == "reproduction" and event.ok
         if event.attempt is not None and event.attempt >= 0:
             by_attempt[event.attempt].append(event)
     found: list[Trajectory] = []
     verdicts: dict[str, Judged] = {}
     for attempt, own in sorted(by_attempt.items()):
         found += _attempt(f"{name}/{attempt}", own, verdicts, config)
+    if own_test:
+        why = "the policy wrote the test itself"
+        found = [replace(one, reward=None, verified=False, why=why) for one in found]
     return found
 
 

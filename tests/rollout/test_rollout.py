@@ -10,6 +10,7 @@ import time
 import pytest
 
 from agent.rollout.records import Batch
+from agent.tasks.hide import unified_diff
 from agent.tasks.instance import write_instances
 from policies.experience.store import Store
 from policies.learning.batch import grouped, read
@@ -52,15 +53,15 @@ def test_all_samples_of_a_task_are_drawn_and_form_a_group(tasks, tmp_path):
     out = tmp_path / "out"
     rolled = roll_out(tasks, model, out, "--samples", "4")
     assert (rolled["tasks"], rolled["samples"], rolled["trajectories"]) == (1, 4, 4)
-    assert (rolled["solved"], rolled["solved_tasks"]) == (2, 1)
+    assert (rolled["attempts"], rolled["solved"], rolled["solved_tasks"]) == (4, 2, 1)
     assert rolled["pass_rates"] == {"shop": 0.5}
     assert (rolled["groups"], rolled["left_out"]) == (1, {})
     assert sum(rolled["stages"].values()) == pytest.approx(1, abs=0.01)
     (batch,) = batches(out)
-    assert batch.rewards == (1.0, 0.0, 1.0, 0.0)
+    assert batch.solved == (True, False, True, False)
     with Store.open(out / "experience.db") as store:
         (group,) = grouped(read(store, [batch.trajectory], RewardConfig())).groups
-    assert group.rewards == batch.rewards
+    assert group.rewards == (1.0, 0.0, 1.0, 0.0)
 
 
 def test_the_known_fix_is_said_behind_the_prompt_that_was_seen(tasks, tmp_path):
@@ -111,3 +112,28 @@ def test_a_task_that_cannot_run_is_told(tasks, tmp_path):
     assert rolled["failed"].keys() == {"lost"}
     assert rolled["samples"] == 2
     assert "/nowhere/at/all" in rolled["failed"]["lost"]
+    again = roll_out(tasks, model, tmp_path / "out", *more, code=1)
+    assert again == rolled
+
+
+def test_the_same_answers_pay_only_where_held_out_tests_pass(tasks, tmp_path):
+    task = json.loads(tasks.read_text())
+    held = "from shop.catalogue import page\n\n\ndef test_held():\n    assert page([], 1, 1) == 0\n"
+    diff = unified_diff({"tests/test_held.py": b""}, {"tests/test_held.py": held.encode()})
+    patch = diff.replace("--- a/tests/test_held.py", "new file mode 100644\n--- /dev/null")
+    tasks.write_text(json.dumps({**task, "held_out_patch": patch}) + "\n")
+    rolled = roll_out(tasks, script(tmp_path, [PLAN, GOOD]), tmp_path / "out", "--samples", "1")
+    assert (rolled["attempts"], rolled["solved"]) == (1, 0)
+
+
+def test_a_test_of_the_policys_own_pays_nothing(tasks, tmp_path):
+    task = json.loads(tasks.read_text())
+    tasks.write_text(json.dumps({**task, "test_patch": ""}) + "\n")
+    test = "from shop.catalogue import page\n\ndef test_it():\n    assert page([1, 2], 1, 1) == [1]"
+    own = f"create_file\npath: tests/test_reproduction.py\n```python\n{test}\n```"
+    model = script(tmp_path, [own, PLAN, GOOD])
+    rolled = roll_out(tasks, model, tmp_path / "out", "--samples", "1", code=1)
+    assert "a policy's own test pays nothing" in rolled["failed"]["shop"]
+    with Store.open(tmp_path / "out" / "experience.db") as store:
+        found = read(store, [store.resolve("last")], RewardConfig())
+    assert [(one.reward, one.why) for one in found] == [(None, "the policy wrote the test itself")]

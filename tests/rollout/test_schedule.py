@@ -55,6 +55,16 @@ def test_samples_of_a_task_that_cannot_run_go_to_others():
     assert schedule.next() is None
 
 
+def test_a_task_that_failed_is_tried_again_whatever_others_have_used():
+    schedule = Schedule(["a", "b"], 4)
+    schedule.resume([(Draw("b", 0, 4), [True]), (Draw("b", 1, 4), [True])])
+    assert schedule.next() == Draw("a", 0, 4)
+    assert schedule.next() is None
+
+
 def test_few_samples_are_drawn_at_once():
     assert Schedule(["a"], 3).next() == Draw("a", 0, 3)
-    assert Schedule(["a"], 6).next() == Draw("a", 0, 4)
+    schedule = Schedule(["a"], 6)
+    assert [schedule.next(), schedule.next(), schedule.next()] == [
+        Draw("a", 0, 4), Draw("a", 1, 4), None,
+    ]  # fmt: skip

@@ -3,17 +3,21 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from agent.verify.outcomes import is_green
 from tests.tools.conftest import open_box
 from tools.codemap import inline_tests
+from tools.inline_tests import tests_changed
 from tools.sandbox.base import File, Limits, Spec
 from tools.sandbox.choose import open_sandbox
+from tools.testing import command
 from tools.testing.detect import TestCommand, detect
-from tools.testing.formats import format_of
-from tools.testing.results import COMMAND, Frame
+from tools.testing.formats import _node, format_of
+from tools.testing.results import COLLECTION, COMMAND, Frame
 from tools.testing.runners import run_tests
 
 
@@ -54,10 +58,10 @@ NODE = {"sum.js": SUM, "test/sum.test.js": SUM_TESTS}
 HERE = "test/sum.test.js"
 
 
-def run(files, command=None):
+def run(files):
     """The detected tests of a repository, in a sandbox."""
     data = {path: text.encode() for path, text in files.items()}
-    found = command or detect(data, data.__getitem__)
+    found = detect(data, data.__getitem__)
     with open_box(files) as box:
         return run_tests(box, found, timeout=120)
 
@@ -95,8 +99,30 @@ def test_npm_test_is_read_as_what_it_runs():
 @installed("node")
 def test_a_file_that_does_not_load_is_a_failing_test():
     run_ = run({**NODE, "sum.js": "throw new Error('broken');\n"})
-    assert list(run_.outcomes) == [HERE]
-    assert run_.outcomes[HERE] == "failed"
+    lost = HERE + COLLECTION
+    assert dict(run_.outcomes) == {lost: "failed"}
+    assert "broken" in run_.failures[lost].longrepr
+    assert is_green(run({**NODE, HERE: 'require("node:test").test("all", () => {});'}), lost)
+
+
+@installed("node")
+def test_hooks_helpers_and_repeated_names_of_node():
+    helper = 'const { it } = require("node:test");\nmodule.exports = () => it("fits", () => {});\n'
+    tests = """\
+const { describe, before, it } = require("node:test");
+const fits = require("./helper.js");
+describe("hooked", () => { before(() => { throw new Error("hook"); }); it("x", () => {}); });
+describe("helped", () => { fits(); });
+for (const n of [1, 0]) it("rounds", () => { if (n) throw new Error("first"); });
+"""
+    run_ = run({"a.test.js": tests, "helper.js": helper})
+    assert dict(run_.outcomes) == {
+        "a.test.js::hooked > x": "failed",
+        "a.test.js" + COLLECTION: "failed",
+        "a.test.js::helped > fits": "passed",
+        "a.test.js::rounds": "failed",
+    }
+    assert run_.failures["a.test.js::rounds"].message == "first"
 
 
 @installed("node")
@@ -158,8 +184,8 @@ def test_vitest_and_jest_tell_each_test(files, packages):
         with open_sandbox("bubblewrap", made, spec) as box:
             run_ = run_tests(box, found, timeout=120)
         if script:
-            assert dict(run_.outcomes) == {HERE: "failed"}
-            failure = run_.failures[HERE]
+            assert dict(run_.outcomes) == {HERE + COLLECTION: "failed"}
+            failure = run_.failures[HERE + COLLECTION]
             assert "broken" in failure.message
             told = [(frame.path, frame.line) for frame in failure.frames]
             assert ("sum.js", 1) in told or files is VITEST
@@ -175,6 +201,9 @@ def test_vitest_and_jest_tell_each_test(files, packages):
 
 
 CRATE = """\
+/// ```
+/// assert_eq!(sums::add(1, 1), 2);
+/// ```
 pub fn add(a: i32, b: i32) -> i32 {
     a - b
 }
@@ -203,7 +232,7 @@ CARGO = {
     "src/lib.rs": CRATE,
     "tests/outer.rs": "#[test]\nfn adds() {\n    assert_eq!(sums::add(2, 2), 4);\n}\n",
 }
-UNIT = "unittests src/lib.rs::tests::"
+UNIT = "sums unittests src/lib.rs::tests::"
 
 
 @installed("cargo")
@@ -214,6 +243,7 @@ def test_cargo_tells_each_test():
         f"{UNIT}zero": "passed",
         f"{UNIT}later": "skipped",
         "tests/outer.rs::adds": "failed",
+        "doc-tests sums::src/lib.rs - add": "failed",
     }
     failure = run_.failures["tests/outer.rs::adds"]
     assert failure.frames == (Frame("tests/outer.rs", 3, ""),)
@@ -233,12 +263,20 @@ def test_commands_and_their_formats():
         "cargo test": "cargo",
         "cargo +nightly test --workspace": "cargo",
         "cargo t -- --nocapture": "cargo",
+        "npx jest --ci": "jest",
+        "vitest run": "vitest",
     }
     for line, name in known.items():
         row = format_of(line)
         assert row is not None, line
         assert row.name == name
-    for line in ("node --test --test-reporter=dot", "cargo build", "make test", "node app.js", ""):
+    for line in (
+        "node --test --test-reporter=dot",
+        "cargo xtask test",
+        "make test",
+        "node app.js",
+        "",
+    ):
         assert format_of(line) is None, line
 
 
@@ -254,14 +292,48 @@ def test_output_that_lies_about_its_form_is_no_result():
     assert list(row.read('{"file": "forged"}', "mark", "/w")) == []
 
 
+@installed("node")
+@pytest.mark.parametrize("lie", ['{"outcome": "perfect"}', '{"message": 5}', '{"names": [null]}'])
+def test_lines_of_another_form_are_no_results(lie, monkeypatch):
+    texts = dict.fromkeys(("message", "stack", "noise"), "")
+    honest = {"file": "a", "names": ["b"], "outcome": "failed", "seconds": 0, **texts}
+    forged = json.dumps({**honest, **json.loads(lie)})
+    row = replace(format_of("node --test"), read=lambda out, mark, w: _node(mark + forged, mark, w))
+    monkeypatch.setattr(command, "FORMATS", (row,))
+    assert list(run(NODE).outcomes) == [COMMAND]
+
+
 def test_tests_among_the_sources():
     names = {symbol.qualname for symbol in inline_tests("src/lib.rs", CRATE.encode())}
     assert names == {"tests", "tests.adds", "tests.zero", "tests.later"}
     assert inline_tests("a.py", b"def test_a():\n    pass\n") == []
     other = (
-        b"#[derive(Test)]\nstruct A;\n#[inline]\n#[tokio::test]\nasync fn b() {}\nfn test() {}\n"
+        b"#[derive(Test)]\nstruct A;\n#[inline]\n#[tokio::test]\n// why\nfn b() {}\nfn test() {}\n"
+        b'#[cfg(all(feature = "x", test))]\nmod c { fn d() {} }\n'
+        b'#[cfg(any(test, feature = "x"))]\nfn e() {}\n'
     )
-    assert [symbol.qualname for symbol in inline_tests("src/lib.rs", other)] == ["b"]
+    names = [symbol.qualname for symbol in inline_tests("src/lib.rs", other)]
+    assert names == ["b", "c", "c.d"]
+
+
+IGNORED = "    #[test]\n    #[ignore]"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("a - b", "a + b", False),
+        ("add(1, 2), 3", "add(1, 2), -1", True),
+        ("use super::*;", "use super::*;\n    fn add(_: i32, _: i32) -> i32 { 3 }", True),
+        (IGNORED, f"    #[test]\n    fn new() {{}}\n\n{IGNORED}", False),
+        ("pub fn", "macro_rules! assert_eq { ($($t:tt)*) => {} }\npub fn", True),
+        ("    #[test]\n    fn zero", "    fn zero", True),
+    ],
+)
+def test_what_may_become_of_tests_among_the_sources(old, new, changed):
+    assert old in CRATE
+    after = CRATE.replace(old, new, 1)
+    assert tests_changed("src/lib.rs", CRATE.encode(), after.encode()) is changed
 
 
 def test_the_reporter_is_part_of_the_package():

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
 import secrets
 from pathlib import Path
+from typing import get_args
 
 from tools.base import capped
 from tools.sandbox.base import Result, Sandbox
 from tools.testing.detect import TestCommand
 from tools.testing.formats import FORMATS, MARK, Format, Told
-from tools.testing.results import COMMAND, Failure, Frame, Outcome, TestEnvironmentError, TestRun
+from tools.testing.results import (
+    COMMAND,
+    FAILING,
+    Failure,
+    Frame,
+    Outcome,
+    TestEnvironmentError,
+    TestRun,
+)
 
 OUTPUT_LIMIT = 20_000
 _MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
@@ -21,7 +31,7 @@ _SHORT_FRAME = re.compile(r"^([^\s:]+\.py):(\d+): in (\S+)", re.MULTILINE)
 def run_command(sandbox: Sandbox, command: TestCommand, timeout: float) -> TestRun:
     """Run a command that tests. Where no test is told, the command itself is the test COMMAND.
 
-    It is a failing one as well where the exit code says more than the tests do. Raises
+    It is a failing one as well where it ends badly and no test has failed, or it was killed. Raises
     TestEnvironmentError when there is no such program in the sandbox.
     """
     argv, env, mark = list(command.argv), dict(command.env), secrets.token_hex(16)
@@ -30,7 +40,8 @@ def run_command(sandbox: Sandbox, command: TestCommand, timeout: float) -> TestR
     row = next((row for row in FORMATS if row.name == command.format), None)
     if row is not None:
         argv = list(row.argv(argv, mark))
-        env |= _variables(sandbox, row, mark)
+        for name, value in _variables(sandbox, row, mark).items():
+            env[name] = f"{env[name]} {value}" if name in env else value
     result = sandbox.run(argv, timeout=timeout, env=env)
     if result.exit_code == 127:
         raise TestEnvironmentError(
@@ -41,15 +52,25 @@ def run_command(sandbox: Sandbox, command: TestCommand, timeout: float) -> TestR
     if row is not None:
         try:
             output = result.stdout.decode("utf-8", "replace")
-            told = list(row.read(output, mark, sandbox.workspace))
+            told = [_valid(test) for test in row.read(output, mark, sandbox.workspace)]
         except _MALFORMED:
             told = []
     text = (result.stdout + result.stderr).decode("utf-8", "replace")
     output, _ = capped("\n".join(x for x in text.split("\n") if mark not in x), OUTPUT_LIMIT)
-    outcomes: dict[str, Outcome] = {test.id: test.outcome for test in told}
-    failures = {test.id: test.failure for test in told if test.failure is not None}
-    durations = {test.id: test.seconds for test in told}
-    if not told or (result.exit_code != 0 and not failures):
+    outcomes: dict[str, Outcome] = {}
+    failures: dict[str, Failure] = {}
+    durations: dict[str, float] = {}
+    for test in told:
+        # Of tests with one name the worst counts.
+        if outcomes.get(test.id) in FAILING:
+            continue
+        if test.id not in outcomes or test.outcome != "skipped":
+            outcomes[test.id] = test.outcome
+        durations[test.id] = durations.get(test.id, 0.0) + test.seconds
+        if test.failure is not None:
+            failures[test.id] = test.failure
+    unexplained = result.exit_code != 0 and not failures
+    if not told or unexplained or result.killed_by:
         outcomes[COMMAND] = _outcome(result)
         durations[COMMAND] = result.seconds
         if outcomes[COMMAND] != "passed":
@@ -78,6 +99,18 @@ def frames_in(text: str, workspace: str) -> tuple[Frame, ...]:
             if not relative.startswith(("/", "<", "..")) and "site-packages/" not in relative:
                 found.append(Frame(relative, int(line), function))
     return tuple(dict.fromkeys(found))[-30:]
+
+
+def _valid(test: Told) -> Told:
+    """The test, which code under test may have written. Raises TypeError or ValueError."""
+    if test.outcome not in get_args(Outcome):
+        raise ValueError(f"{test.outcome} is no outcome")
+    texts = [test.id, *([test.failure.message, test.failure.longrepr] if test.failure else [])]
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError("a text is none")
+    if isinstance(test.seconds, bool) or not 0 <= test.seconds < math.inf:
+        raise ValueError(f"{test.seconds} is no duration")
+    return test
 
 
 def _variables(sandbox: Sandbox, row: Format, mark: str) -> dict[str, str]:

@@ -39,7 +39,7 @@ _RUNNERS = {("uv", "run"), ("poetry", "run"), ("pipenv", "run"), ("pdm", "run"),
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _SHELL = frozenset({";", "|", "&", "&&", "||", "<", ">", ">>", "(", ")"})
 _MAKE_TEST = re.compile(r"^test\s*:(?!=)", re.MULTILINE)
-_PACKAGE_TEST = re.compile(r"(npm|pnpm|yarn)( run)? test\b")
+_PACKAGE_TEST = re.compile(r"(npm|pnpm|yarn)( run)? test(?![^ ])")
 _NPM_PLACEHOLDER = "no test specified"
 
 

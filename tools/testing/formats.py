@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tools.testing.results import Failure, Frame, Outcome
+from tools.testing.results import COLLECTION, Failure, Frame, Outcome
 
 MARK = "@@MARK@@"
 LONGREPR = 6000
@@ -56,15 +56,14 @@ def _node(output: str, mark: str, workspace: str) -> Iterator[Told]:
         if not line.startswith(mark):
             continue
         row = json.loads(line.removeprefix(mark))
-        path = _below(row["file"] or row["name"], workspace)
-        names = [name for name in row["names"] if name != row["file"]]
-        test = "::".join([path, " > ".join(names)]) if names else path
-        outcome: Outcome = row["outcome"]
+        path = _below(row["file"], workspace)
+        names = " > ".join(row["names"])
         failure = None
-        if outcome == "failed":
-            stack = row["stack"] or row["message"]
+        if row["outcome"] == "failed":
+            stack = "\n".join(filter(None, (row["noise"], row["stack"] or row["message"])))
             failure = Failure(row["message"], stack[-LONGREPR:], _script_frames(stack, workspace))
-        yield Told(test, outcome, failure, row["seconds"])
+        test = f"{path}::{names}" if names else path + COLLECTION
+        yield Told(test, row["outcome"], failure, row["seconds"])
 
 
 _AT = re.compile(
@@ -84,47 +83,55 @@ def _script_frames(stack: str, workspace: str) -> tuple[Frame, ...]:
 
 
 _BINARY = re.compile(
-    r"^\s+(?:Running (?P<kind>unittests )?(?P<path>\S+) \(|Doc-tests (?P<crate>\S+))"
+    r"^\s+(?:Running (?P<kind>unittests )?(?P<path>\S+) "
+    r"\((?:\S*/)?(?P<name>[\w-]+?)(?:-[0-9a-f]{16})?\)|Doc-tests (?P<crate>\S+))"
 )
 _RESULT = re.compile(r"^test (?P<name>.+?)(?: - should panic)? \.\.\. (?P<how>ok|FAILED|ignored)")
 _REPORT = re.compile(r"^---- (?P<name>.+?) stdout ----$")
 _PANIC = re.compile(r"(?<![^\s',(])(?P<path>[\w./-]+\.rs):(?P<line>\d+):\d+")
+_DOC_LINE = re.compile(r" \(line \d+\)(?= |$)")
 _CARGO: Mapping[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
 
 
 def _cargo(output: str, _: str, workspace: str) -> Iterator[Told]:
     """The text of `cargo test`, standard error among it.
 
-    Unit tests stand in source files, which a patch may change: their ids do not begin with a path.
+    Unit tests stand in source files, which a patch may change: their ids do not begin with a path,
+    but with the crate. The examples of documentation go by their item, whatever line it is on.
     """
     binary = ""
-    outcomes: dict[str, Outcome] = {}
+    told: list[tuple[str, Outcome]] = []
     reports: dict[str, list[str]] = {}
     report: list[str] | None = None
     for line in output.splitlines():
         if (match := _BINARY.match(line)) is not None:
-            binary = f"{match['kind'] or ''}{match['path'] or 'doc-tests ' + match['crate']}"
+            if match["crate"]:
+                binary = f"doc-tests {match['crate']}"
+            else:
+                binary = f"{match['name']} {match['kind']}" if match["kind"] else match["path"]
+                binary += match["path"] if match["kind"] else ""
             report = None
         elif (match := _RESULT.match(line)) is not None:
-            outcomes[f"{binary}::{match['name']}"] = _CARGO[match["how"]]
+            told.append((f"{binary}::{match['name']}", _CARGO[match["how"]]))
         elif (match := _REPORT.match(line)) is not None:
             report = reports[f"{binary}::{match['name']}"] = []
         elif line == "failures:" or line.startswith("test result:"):
             report = None
         elif report is not None:
             report.append(line)
-    for test, outcome in outcomes.items():
+    for test, outcome in told:
         failure = None
         if outcome == "failed":
             text = "\n".join(reports.get(test, [])).strip()
             lines = [part for part in text.splitlines() if part.strip()]
-            message = lines[1] if len(lines) > 1 else text
+            said = (part for part in lines if not part.startswith(("thread ", "note: ")))
+            message = next(said, lines[0] if lines else "failed")
             frames = tuple(
                 Frame(_below(m["path"], workspace), int(m["line"]), "")
                 for m in _PANIC.finditer(text)
             )
             failure = Failure(message, text[-LONGREPR:], frames)
-        yield Told(test, outcome, failure)
+        yield Told(_DOC_LINE.sub("", test), outcome, failure)
 
 
 def _cargo_argv(argv: Sequence[str], _: str) -> tuple[str, ...]:
@@ -146,7 +153,8 @@ def _with_report(*flags: str) -> Callable[[Sequence[str], str], tuple[str, ...]]
 
     def changed(argv: Sequence[str], mark: str) -> tuple[str, ...]:
         dashes = () if argv[0] not in ("npm", "pnpm") or "--" in argv else ("--",)
-        script = f'"$@"; code=$?; printf "\\n{mark}"; cat {_REPORT_FILE}; exit $code'
+        told = f'printf "\\n{mark}"; cat {_REPORT_FILE}; exit $code'
+        script = f'rm -f {_REPORT_FILE}; "$@"; code=$?; {told}'
         return ("sh", "-c", script, "sh", *argv, *dashes, *flags, f"--outputFile={_REPORT_FILE}")
 
     return changed
@@ -158,7 +166,7 @@ def _jest(output: str, mark: str, workspace: str) -> Iterator[Told]:
     for file in json.loads(text)["testResults"] if found and text.strip() else ():
         path = _below(file["name"], workspace)
         if not file["assertionResults"] and file["status"] == "failed":
-            yield Told(path, "failed", _jest_failure(file["message"], workspace))
+            yield Told(path + COLLECTION, "failed", _jest_failure(file["message"], workspace))
         for test in file["assertionResults"]:
             titles = [*test["ancestorTitles"], test["title"]]
             outcome = _JEST[test["status"]]
@@ -211,7 +219,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="cargo",
-        command=re.compile(r"^cargo (\S+ )*?(test|t)\b(?!.* --format)"),
+        command=re.compile(r"^cargo( [+-]\S+)* (test|t)(?![^ ])(?!.* --format)"),
         read=_cargo,
         argv=_cargo_argv,
     ),

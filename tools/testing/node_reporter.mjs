@@ -1,34 +1,33 @@
 // A reporter of Node's test runner: one line of JSON for each test, behind a mark.
 // https://nodejs.org/api/test.html#custom-reporters
 const MARK = "@@MARK@@";
+const NOISE = 4000;
 
 export default async function* report(source) {
-  const names = new Map();
+  const open = []; // the suites and tests that are open, from the outermost
+  const noise = new Map();
   for await (const { type, data } of source) {
+    if (type === "test:stderr") {
+      noise.set(data.file, ((noise.get(data.file) ?? "") + data.message).slice(-NOISE));
+    }
     if (type !== "test:start" && type !== "test:pass" && type !== "test:fail") continue;
-    const file = data.file ?? "";
-    const path = names.get(file) ?? [];
-    path.length = data.nesting;
-    path[data.nesting] = data.name;
-    names.set(file, path);
+    open.length = data.nesting;
+    open.push({ name: data.name, file: data.file ?? data.name });
     if (type === "test:start") continue;
-    const details = data.details ?? {};
-    const error = details.error;
-    const ofParts = details.type === "suite" || error?.failureType === "subtestsFailed";
-    if (ofParts && !(error && error.failureType !== "subtestsFailed")) continue;
-    if (data.name === file && !error) continue;
+    const { file } = open[0];
+    const error = data.details?.error;
+    const holds = data.name === file || data.details?.type === "suite";
+    if (error?.failureType === "subtestsFailed" || (holds && !error)) continue;
     const cause = error?.cause ?? error;
-    const skipped = data.skip !== undefined && data.skip !== false;
-    const todo = data.todo !== undefined && data.todo !== false;
-    const outcome = skipped || todo ? "skipped" : error ? "failed" : "passed";
-    yield `${MARK}${JSON.stringify({
+    const left = [data.skip, data.todo].some((mark) => mark !== undefined && mark !== false);
+    yield `\n${MARK}${JSON.stringify({
       file,
-      name: data.name,
-      names: path,
-      outcome,
+      names: holds ? [] : open.map(({ name }) => name).filter((name) => name !== file),
+      outcome: left ? "skipped" : error ? "failed" : "passed",
       message: String(cause?.message ?? cause ?? ""),
       stack: String(cause?.stack ?? ""),
-      seconds: (details.duration_ms ?? 0) / 1000,
+      noise: data.name === file ? (noise.get(file) ?? "") : "",
+      seconds: (data.details?.duration_ms ?? 0) / 1000,
     })}\n`;
   }
 }

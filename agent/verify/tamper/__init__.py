@@ -16,7 +16,7 @@ from agent.verify.tamper.literals import hard_coded
 from agent.verify.tamper.names import UNPARSABLE, parse
 from agent.verify.tamper.shadows import shadow
 from agent.verify.tamper.signs import Signs, signs_of
-from tools.codemap import inline_tests
+from tools.inline_tests import tests_changed
 
 __all__ = ["does_already", "examples_changed", "findings", "hard_coded", "suspicions"]
 
@@ -48,16 +48,12 @@ def examples_changed(
 
 
 def inline_tests_changed(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[str]:
-    """Which files have lost a test that stands among the sources."""
-    found = []
-    for path, source in sorted(before.items()):
-        now = after.get(path, b"")
-        had, has = (
-            Counter(test.text(data) for test in inline_tests(path, data)) for data in (source, now)
-        )
-        if had - has:
-            found.append(f"changes tests in {path}")
-    return found
+    """Which files no longer hold the tests that stood among their sources."""
+    return [
+        f"changes tests in {path}"
+        for path, source in sorted(before.items())
+        if tests_changed(path, source, after.get(path, b""))
+    ]
 
 
 def suspicions(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[str]:
