@@ -32,7 +32,8 @@ def evaluate(
     done = {k: row for k, row in folder.results().items() if row.resolved is not None}
     made = dict(given or {})
     made |= {(row.instance_id, row.sample): row for row in folder.samples.rows()}
-    items = [Item(i, sample) for sample in range(folder.plan.samples) for i in instances]
+    # One task after the other: its samples share their prompt, which the engine then keeps.
+    items = [Item(i, sample) for i in instances for sample in range(folder.plan.samples)]
     waiting: queue.SimpleQueue[Item] = queue.SimpleQueue()
     for item in items:
         if item.key in done:
