@@ -49,7 +49,11 @@ def test_rust(git_repo, tmp_path):
     symbol = "src/lib.rs::add"
     code, result = solve(repo, tmp_path, [plan(symbol), edit(symbol, fixed)])
     assert (code, result["status"]) == (0, "verified"), result
-    assert set(result["verdict"]["fixed"]) == {f"{UNIT}adds", "tests/outer.rs::adds"}
+    assert set(result["verdict"]["fixed"]) == {
+        f"{UNIT}adds",
+        "tests/outer.rs::adds",
+        "doc-tests sums::src/lib.rs - add",
+    }
 
 
 @pytest.mark.skipif(shutil.which("cargo", path=SYSTEM) is None, reason="cargo is not installed")

@@ -154,7 +154,7 @@ def test_a_run_goes_on_and_does_nothing_twice(task, tmp_path):
     assert (out / "results.jsonl").stat().st_mtime_ns == before
     refused = agent("eval", tasks, "--predictions", "base", "--out", out, "--sandbox", "bubblewrap")
     assert refused.exit_code == 2
-    assert "holds an evaluation of other tasks or settings" in refused.stderr
+    assert "holds a run with other tasks or settings" in refused.stderr
 
 
 def test_bad_rows_are_told_and_the_others_are_scored(task, tmp_path):
