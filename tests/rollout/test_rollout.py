@@ -118,7 +118,8 @@ def test_a_task_that_cannot_run_is_told(tasks, tmp_path):
 
 def test_the_same_answers_pay_only_where_held_out_tests_pass(tasks, tmp_path):
     task = json.loads(tasks.read_text())
-    held = "from shop.catalogue import page\n\ndef test_page_held_1():\n    assert page([], 1, 1) == 0\n"
+    held = "from shop.catalogue import page\n"
+    held += "def test_page_held_1():\n    assert page([], 1, 1) == 0\n"
     diff = unified_diff({"tests/test_held.py": b""}, {"tests/test_held.py": held.encode()})
     patch = diff.replace("--- a/tests/test_held.py", "new file mode 100644\n--- /dev/null")
     tasks.write_text(json.dumps({**task, "held_out_patch": patch}) + "\n")
