@@ -44,6 +44,36 @@ def wilson(successes: float, trials: int, confidence: float = 0.95) -> tuple[flo
 
 
 @dataclass(frozen=True)
+class PowerLaw:
+    """Coverage c(k) = exp(a·k^b) of k samples, with a and b below 0.
+
+    The form of Brown et al., "Large Language Monkeys" (2024, arXiv:2407.21787, section 3.2).
+    """
+
+    a: float
+    b: float
+
+    def at(self, k: float) -> float:
+        """The coverage of k samples, between 0 and 1."""
+        return math.exp(self.a * k**self.b)
+
+
+def power_law(coverage: Mapping[int, float]) -> PowerLaw | None:
+    """The power law through coverages by number of samples, k from 1.
+
+    Least squares of log(−log c) = log(−a) + b·log k, over the points with 0 < c < 1; None when
+    fewer than two are left.
+    """
+    points = [(math.log(k), math.log(-math.log(c))) for k, c in coverage.items() if 0 < c < 1]
+    if len(points) < 2:
+        return None
+    mean_x, mean_y = (math.fsum(values) / len(points) for values in zip(*points, strict=True))
+    spread = math.fsum((x - mean_x) ** 2 for x, _ in points)
+    b = math.fsum((x - mean_x) * (y - mean_y) for x, y in points) / spread
+    return PowerLaw(-math.exp(mean_y - b * mean_x), b)
+
+
+@dataclass(frozen=True)
 class Paired:
     """How two runs did on the tasks that both had; `p_value` is two-sided."""
 

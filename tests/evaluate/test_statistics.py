@@ -5,7 +5,7 @@ from math import comb, isclose
 
 import pytest
 
-from agent.evaluate.statistics import Paired, paired, pass_at_k, wilson
+from agent.evaluate.statistics import Paired, PowerLaw, paired, pass_at_k, power_law, wilson
 
 
 @pytest.mark.parametrize("n", range(1, 8))
@@ -109,3 +109,16 @@ def test_mcnemar_of_large_runs_does_not_overflow():
 def test_mcnemar_needs_common_tasks():
     with pytest.raises(ValueError, match="no task in common"):
         paired({"a": True}, {"b": True})
+
+
+def test_a_power_law_is_found_again():
+    law = PowerLaw(-2.0, -0.5)
+    found = power_law({k: law.at(k) for k in (1, 2, 4, 8, 16)})
+    assert isclose(found.a, -2.0)
+    assert isclose(found.b, -0.5)
+    assert isclose(found.at(32), law.at(32))
+
+
+def test_points_at_the_ends_say_nothing_of_a_power_law():
+    assert power_law({1: 0.0, 2: 0.5, 3: 1.0}) is None
+    assert power_law({1: 0.0, 2: 0.25, 4: 0.5, 8: 1.0}).at(4) == pytest.approx(0.5)
