@@ -16,6 +16,7 @@ from agent.verify.protected import is_protected
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, Progress, Sampling
 from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase
+from policies.team import Team
 from tools.base import Observation, Tool
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
 from tools.sandbox.base import Sandbox
@@ -83,12 +84,14 @@ class Attempt(ABC):
             max_tokens=length,
             seed=self.settings.seed + 1000 * self.number + len(self.session.events),
         )
-        limit = constraint(tools, choices, calls_tools=self.policy.calls_tools)
+        policy = self.policy.member(phase) if isinstance(self.policy, Team) else self.policy
+        edits = not isinstance(self.policy, Team) or policy is self.policy.editor
+        limit = constraint(tools, choices, calls_tools=edits and policy.calls_tools)
         messages = self.session.messages(self.number)
         clock = timed()
-        completion = self.policy.sample(messages, 1, sampling, limit, self.progress)[0]
+        completion = policy.sample(messages, 1, sampling, limit, self.progress)[0]
         self.budget.charge(completion.usage, clock())
-        self.session.record(completion, sampling, limit, **self.tags(phase))
+        self.session.record(completion, sampling, limit, trained=edits, **self.tags(phase))
         try:
             return parse(completion, tools)
         except FormatError as error:

@@ -28,6 +28,7 @@ Strategy = Literal["search", "infill", "conversation"]
 class Settings(BaseModel):
     """Everything a run can be told. Seconds and tokens are totals for the whole run.
 
+    `model` edits, and plans and criticises as well, unless `planner` and `critic` name others.
     `strategies` are the kinds of attempts that a policy without tool calling makes. To `explore` is
     to make all attempts, none of them greedy, also when one is verified: what rollouts do.
     `with_test` keeps a test that the policy wrote to show the bug as a part of the patch.
@@ -40,6 +41,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = DEFAULT_MODEL
+    planner: str | None = None
+    critic: str | None = None
     sandbox: Literal["auto", "docker", "bubblewrap", "none"] = "auto"
     image: str | None = None
     environment: str | None = None
@@ -69,10 +72,17 @@ class Settings(BaseModel):
         """Names with commas between them, as an environment variable has them."""
         return value.split(",") if isinstance(value, str) else value
 
+    @property
+    def members(self) -> dict[str, str | None]:
+        """The models that answer in phases of an attempt in the place of `model`, by phase."""
+        return {"plan": self.planner, "critique": self.critic}
+
 
 REPOSITORY_KEYS = frozenset(Settings.model_fields) - {
+    "critic",
     "environment",
     "explore",
+    "planner",
     "resident",
     "resident_seconds",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,11 +95,13 @@ def _policy(order: Order, settings: Settings, audience: Audience) -> Policy:
 
         return ScriptedPolicy([])
     from policies.choose import open_policy
+    from policies.team import open_team
 
     with audience.downloads as on_download:
-        return open_policy(
-            settings.model,
+        open_one = partial(
+            open_policy,
             context_tokens=settings.context_tokens,
             on_download=on_download,
             resident_seconds=settings.resident_seconds if settings.resident == "always" else None,
         )
+        return open_team(open_one, settings.model, settings.members)

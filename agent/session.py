@@ -84,10 +84,12 @@ class Session:
         round: int,
         phase: Phase,
         group: str = "",
+        trained: bool = True,
     ) -> None:
         """Store a completion: prompt ids as a delta behind the attempt's last sample.
 
-        One of a `group` of siblings stands by itself and is no part of later prompts.
+        One of a `group` of siblings stands by itself and is no part of later prompts. What another
+        model than the policy wrote is not `trained`.
         """
         prefix = () if group else self._prefix_ids(attempt)
         prompt_ids = completion.prompt_ids
@@ -103,7 +105,7 @@ class Session:
                 prompt_delta_ids=None if prompt_ids is None else prompt_ids[len(prefix) :],
                 completion_ids=completion.completion_ids,
                 logprobs=completion.logprobs,
-                mask=completion.completion_ids and (1,) * len(completion.completion_ids),
+                mask=completion.completion_ids and (int(trained),) * len(completion.completion_ids),
                 finish_reason=completion.finish_reason,
                 sampling=sampling,
                 grammar=constraint.grammar if constraint else None,

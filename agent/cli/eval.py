@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from agent.cli.errors import reported
-from agent.cli.inputs import fetch_model, print_bad
+from agent.cli.inputs import fetch_models, print_bad
 from agent.status import AgentError
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def evaluate(
             print_bad(predictions, given.bad)
             label, samples = given.name, given.samples
         else:
-            fetch_model(settings.model, silent=as_json or quiet)
+            fetch_models(settings, silent=as_json or quiet)
         plan = Plan(
             tasks_sha256=digest_of(instances),
             predictions_sha256=given.digest if given else "",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agent.config import Settings
     from agent.tasks.instance import BadRow
 
 
@@ -18,10 +19,11 @@ def print_bad(source: Path | str, rows: Sequence[BadRow]) -> None:
         print(f"{source}:{row.line}:{name} {row.problem}", file=sys.stderr)
 
 
-def fetch_model(model: str, *, silent: bool) -> None:
-    """Download the weights before the workers need them, with a bar."""
+def fetch_models(settings: Settings, *, silent: bool) -> None:
+    """Download all weights before the workers need them, with a bar."""
     from agent.ui.download import download_bar
     from policies.choose import fetch
 
-    with download_bar(silent=silent) as on_download:
-        fetch(model, on_download)
+    for model in filter(None, (settings.model, *settings.members.values())):
+        with download_bar(silent=silent) as on_download:
+            fetch(model, on_download)

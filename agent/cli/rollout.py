@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from agent.cli.errors import reported
-from agent.cli.inputs import fetch_model, print_bad
+from agent.cli.inputs import fetch_models, print_bad
 from agent.ui.text import printable
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def rollout(
         instances = choose(
             instances, None if ids else split, ids.split(",") if ids else None, limit
         )
-        fetch_model(settings.model, silent=as_json or quiet)
+        fetch_models(settings, silent=as_json or quiet)
         settings = settings.model_copy(update={"model": pinned(settings.model)})
         plan = Plan(
             tasks_sha256=digest_of(instances),

@@ -33,6 +33,12 @@ def solve(
     ] = None,
     test_cmd: Annotated[str | None, typer.Option(help="How the tests are run.")] = None,
     model: Annotated[str | None, typer.Option(help="A model; see `agent models list`.")] = None,
+    planner: Annotated[
+        str | None, typer.Option(help="Another model to say where the cause is.")
+    ] = None,
+    critic: Annotated[
+        str | None, typer.Option(help="Another model to say what is wrong with a patch.")
+    ] = None,
     sandbox: Annotated[
         str | None, typer.Option(help="auto, docker, bubblewrap, or none (no isolation).")
     ] = None,
@@ -83,6 +89,8 @@ def solve(
         overrides = {
             "test_command": test_cmd,
             "model": model,
+            "planner": planner,
+            "critic": critic,
             "sandbox": sandbox,
             "image": image,
             "environment": env,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from agent.workspace import make_workspace
 from policies.base import Policy
 from policies.choose import open_policy
 from policies.experience.store import Store
+from policies.team import open_team
 
 SEEDS_A_SAMPLE = 1000
 
@@ -83,7 +85,8 @@ def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[
     """What a sampling process does, its model loaded. Raises PolicyError, StoreError."""
     assert store is not None
     opened = stack.enter_context(Store.open(store))
-    policy = open_policy(settings.model, context_tokens=settings.context_tokens)
+    open_one = partial(open_policy, context_tokens=settings.context_tokens)
+    policy = open_team(open_one, settings.model, settings.members)
     stack.callback(policy.close)
 
     def sample(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:

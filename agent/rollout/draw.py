@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from policies.choose import open_policy
 from policies.experience.store import Store
 from policies.learning.batch import Trajectory, trajectories
 from policies.learning.rewards import RewardConfig
+from policies.team import open_team
 
 SEEDS_A_BATCH = 1_000_000
 """More than the seeds that the attempts of one run use."""
@@ -97,7 +99,8 @@ def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[
     """What a sampling process does, its model loaded. Raises PolicyError, StoreError."""
     assert store is not None
     opened = stack.enter_context(Store.open(store))
-    policy = open_policy(settings.model, context_tokens=settings.context_tokens)
+    open_one = partial(open_policy, context_tokens=settings.context_tokens)
+    policy = open_team(open_one, settings.model, settings.members)
     stack.callback(policy.close)
 
     def sampled(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:

@@ -185,6 +185,26 @@ def test_a_reproduction_fails_for_the_reason_that_the_issue_gives(issue, raised,
     assert (refusal(run, issue) == "") is accepted
 
 
+def test_planner_and_critic_may_be_other_models(repo, tmp_path):
+    def model(name, *replies):
+        (tmp_path / name).mkdir()
+        return shop.script(tmp_path / name, list(replies))
+
+    editor = model("editor", shop.BAD, shop.GOOD)
+    others = ("--planner", model("planner", shop.PLAN), "--critic", model("critic", shop.CRITIQUE))
+    assert shop.solve(repo, editor, *others)["status"] == "verified"
+    with Store.open() as store:
+        events = list(store.events(store.resolve("last")))
+    (started,) = (event for event in events if isinstance(event, TaskStarted))
+    sampled = [event for event in events if isinstance(event, Sampled)]
+    assert [event.phase for event in sampled] == ["plan", "edit", "critique", "edit"]
+    versions = [event.policy_version for event in sampled]
+    assert len(set(versions)) == 3
+    assert versions[1] == versions[3]
+    assert all(version in started.policy_version for version in versions)
+    assert [any(event.mask) for event in sampled] == [False, True, False, True]
+
+
 def test_named_tests_are_the_targets(repo, tmp_path):
     model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
     test = "tests/test_shop.py::test_first_page"
