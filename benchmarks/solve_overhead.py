@@ -2,7 +2,8 @@
 
     python benchmarks/solve_overhead.py [--runs N] [--model NAME] [--sandbox KIND] [--env VENV]
 
-Solves the bundled example again and again with different seeds and reads the stored trajectories.
+Solves the bundled example again and again with different seeds, by conversation alone, and reads
+the stored trajectories.
 Overhead is wall time that is neither the model's nor the tests', as a share of the solve. The cache
 share is that of all prompt tokens in an attempt's rounds after its first. The prefix share is that
 of the tokens which the engine had seen before, as an earlier prompt and its completion.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import statistics
 import subprocess
@@ -35,7 +37,9 @@ def solve(folder: Path, seed: int, options: list[str]) -> str:
     agent = str(Path(sys.executable).with_name("agent"))
     issue = str(EXAMPLE / "ISSUE.txt")
     base = [agent, "solve", "--issue-file", issue, "--repo", str(shop), "--json"]
-    done = subprocess.run([*base, "--seed", str(seed), *options], capture_output=True, text=True)
+    command = [*base, "--seed", str(seed), *options]
+    environment = {**os.environ, "APPRENTICE_STRATEGIES": "conversation"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     return str(json.loads(done.stdout)["trajectory"])
 
 

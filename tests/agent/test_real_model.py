@@ -14,8 +14,9 @@ MODEL = "qwen2.5-coder-0.5b"
 
 
 @pytest.mark.model
-def test_a_run_with_the_small_model_is_recorded_token_by_token(git_repo):
+def test_a_run_with_the_small_model_is_recorded_token_by_token(git_repo, monkeypatch):
     pull(MODEL)
+    monkeypatch.setenv("APPRENTICE_STRATEGIES", "conversation")
     repo = git_repo(shop.files())
     report = shop.solve(repo, MODEL, "--samples", "2", "--rounds", "1")
     assert report["status"] in ("verified", "not_solved", "unverified")

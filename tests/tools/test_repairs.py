@@ -28,6 +28,7 @@ PAIRS = {
     ),
     "reductions": ("return a and b", "return a"),
     "bounds": ("return range(a)", "return range(a + 1)"),
+    "bounds, factor": ("return a * b", "return (a - 1) * b"),
     "bounds, slice": ("return a[1:]", "return a[:]"),
     "removals": ("a = 1\n    b = 2\n    return b", "b = 2\n    return b"),
     "jumps": (

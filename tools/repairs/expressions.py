@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MAX_TEXTS = 10
 SHORT = 6
 SEPARATORS = ("", " ", "-", "_", ".", ",", "/", ":", ";", "=", "|", "+", "*", "#", "\\n", ", ", "0")
+_SCALING = frozenset({"*", "/", "//", "%", "**"})
 _COMPARISONS = frozenset({"<", "<=", ">", ">=", "==", "!=", "===", "!=="})
 
 
@@ -110,7 +111,7 @@ def literals(scope: Scope, node: Node) -> Iterator[Change]:
 
 
 def bounds(scope: Scope, node: Node) -> Iterator[Change]:
-    """One more and one less: in indices, slices, arguments of ranges, and comparisons."""
+    """One more and one less: in indices, slices, arguments, comparisons, and factors."""
     words = scope.words
     if node.type == words.slice:
         yield from _slices(scope, node)
@@ -134,6 +135,12 @@ def bounds(scope: Scope, node: Node) -> Iterator[Change]:
             continue
         yield scope.put(place, f"{text} + 1")
         yield scope.put(place, f"{text} - 1")
+    if node.type in words.binary and any(scope.text(c) in _SCALING for c in node.children):
+        for operand in node.named_children:
+            if operand.type in words.identifiers | {words.attribute}:
+                text = scope.text(operand)
+                yield scope.put(operand, f"({text} - 1)")
+                yield scope.put(operand, f"({text} + 1)")
 
 
 def arguments(scope: Scope, node: Node) -> Iterator[Change]:
