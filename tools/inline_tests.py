@@ -24,7 +24,7 @@ def test_spans(language: LanguageSpec, source: bytes) -> list[Span]:
     return list(_spans(parser(language).parse(source).root_node, language))
 
 
-def tests_changed(path: str, before: bytes, after: bytes) -> bool:
+def changes_tests(path: str, before: bytes, after: bytes) -> bool:
     """Whether a test of a file is no longer what it was.
 
     Whole new tests may be added, also to a module of tests; nothing else may change there, for

@@ -11,7 +11,7 @@ import pytest
 from agent.verify.outcomes import is_green
 from tests.tools.conftest import open_box
 from tools.codemap import inline_tests
-from tools.inline_tests import tests_changed
+from tools.inline_tests import changes_tests
 from tools.sandbox.base import File, Limits, Spec
 from tools.sandbox.choose import open_sandbox
 from tools.testing import command
@@ -333,7 +333,7 @@ IGNORED = "    #[test]\n    #[ignore]"
 def test_what_may_become_of_tests_among_the_sources(old, new, changed):
     assert old in CRATE
     after = CRATE.replace(old, new, 1)
-    assert tests_changed("src/lib.rs", CRATE.encode(), after.encode()) is changed
+    assert changes_tests("src/lib.rs", CRATE.encode(), after.encode()) is changed
 
 
 def test_the_reporter_is_part_of_the_package():

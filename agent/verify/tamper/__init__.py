@@ -16,7 +16,7 @@ from agent.verify.tamper.literals import hard_coded
 from agent.verify.tamper.names import UNPARSABLE, parse
 from agent.verify.tamper.shadows import shadow
 from agent.verify.tamper.signs import Signs, signs_of
-from tools.inline_tests import tests_changed
+from tools.inline_tests import changes_tests
 
 __all__ = ["does_already", "examples_changed", "findings", "hard_coded", "suspicions"]
 
@@ -52,7 +52,7 @@ def inline_tests_changed(before: Mapping[str, bytes], after: Mapping[str, bytes]
     return [
         f"changes tests in {path}"
         for path, source in sorted(before.items())
-        if tests_changed(path, source, after.get(path, b""))
+        if changes_tests(path, source, after.get(path, b""))
     ]
 
 
