@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tools.languages import LanguageSpec, language_of, parser
@@ -20,8 +19,27 @@ _COMMENTS = ("line_comment", "block_comment")
 
 
 def test_spans(language: LanguageSpec, source: bytes) -> list[Span]:
-    """The outermost items whose attributes say that they are for tests."""
-    return list(_spans(parser(language).parse(source).root_node, language))
+    """The outermost items whose attributes say that they are for tests, in order.
+
+    Without recursion: code nests deeper than Python's stack.
+    """
+    found: list[Span] = []
+    waiting = [parser(language).parse(source).root_node]
+    while waiting:
+        first: Node | None = None
+        marked = False
+        for node in waiting.pop().children:
+            if node.type in language.leading:
+                first = first or node
+                text = (node.text or b"").decode("utf-8", "replace")
+                marked |= bool(re.match(language.tests, text))
+            elif node.type not in _COMMENTS:
+                if marked and first is not None:
+                    found.append((first.start_byte, node.end_byte, node.type == "mod_item"))
+                elif node.is_named:
+                    waiting.append(node)
+                first, marked = None, False
+    return sorted(found)
 
 
 def changes_tests(path: str, before: bytes, after: bytes) -> bool:
@@ -35,21 +53,6 @@ def changes_tests(path: str, before: bytes, after: bytes) -> bool:
         return False
     had, has = (_texts(language, data) for data in (before, after))
     return bool(had - has) or _macros(after) > _macros(before)
-
-
-def _spans(parent: Node, language: LanguageSpec) -> Iterator[Span]:
-    first: Node | None = None
-    marked = False
-    for node in parent.children:
-        if node.type in language.leading:
-            first = first or node
-            marked |= bool(re.match(language.tests, (node.text or b"").decode("utf-8", "replace")))
-        elif node.type not in _COMMENTS:
-            if marked and first is not None:
-                yield first.start_byte, node.end_byte, node.type == "mod_item"
-            elif node.is_named:
-                yield from _spans(node, language)
-            first, marked = None, False
 
 
 def _texts(language: LanguageSpec, source: bytes) -> Counter[str]:

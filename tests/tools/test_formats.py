@@ -336,6 +336,11 @@ def test_what_may_become_of_tests_among_the_sources(old, new, changed):
     assert changes_tests("src/lib.rs", CRATE.encode(), after.encode()) is changed
 
 
+def test_deep_code_is_no_problem():
+    deep = b"#[test]\nfn a() {}\nfn b() { " + b"{" * 3000 + b"}" * 3000 + b" }\n"
+    assert changes_tests("src/lib.rs", deep, deep.replace(b"#[test]\n", b""))
+
+
 def test_the_reporter_is_part_of_the_package():
     folder = Path(__file__).parents[2] / "tools" / "testing"
     assert all((folder / row.asset).is_file() for row in map(format_of, ["node --test"]))
