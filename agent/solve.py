@@ -25,6 +25,7 @@ from policies.experience.events import Applied, Finished, Located, Prepared, Tas
 from policies.experience.redact import redact
 from policies.experience.store import Store, StoreError
 from tools.codemap import Codemap
+from tools.inline_tests import files_of_tests
 from tools.sandbox.base import File, Sandbox, SandboxError
 from tools.testing.results import TestEnvironmentError, TestRun
 
@@ -148,6 +149,8 @@ class _Run:
                 return self.conclude(Attempts(given, 0, ""), deliver, invented=False)
             self.share_prompt(sandbox)
             invented = not self.targets
+            if invented and not self.task.reproduces:
+                raise UsageError("none of its tests fails")
             if invented and not self.reproduce(sandbox):
                 passed = sum(o == "passed" for o in self.before.outcomes.values())
                 return self.outcome(
@@ -172,7 +175,8 @@ class _Run:
 
     def protect(self, files: tuple[str, ...]) -> None:
         """Protect the files that hold tests, whatever they are called."""
-        protected = (*self.settings.protected, *files)
+        more = files_of_tests(self.workspace.contents)
+        protected = (*self.settings.protected, *files, *sorted(more))
         self.settings = self.settings.model_copy(update={"protected": protected})
 
     def choose_targets(self, run: TestRun) -> tuple[str, ...]:

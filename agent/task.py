@@ -20,7 +20,8 @@ class Task:
     """An issue in a captured repository. `targets` are test ids that the fix must turn green.
 
     A `patch` that is there already is judged, instead of one being sought. `held_out` are tests
-    that nobody is shown, and that a fix must pass as well.
+    that nobody is shown, and that a fix must pass as well. Unless it `reproduces`, a policy may not
+    write the test that shows the bug.
     """
 
     issue: str
@@ -28,6 +29,7 @@ class Task:
     targets: tuple[str, ...] = ()
     patch: str | None = None
     held_out: tuple[File, ...] = ()
+    reproduces: bool = True
 
 
 def clean_issue(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from tools.inline_tests import test_spans
+from tools.inline_tests import test_items
 from tools.languages import Definition, LanguageSpec, language_of, parser
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def inline_tests(path: str, source: bytes) -> list[Symbol]:
     language = language_of(path)
     if language is None or not language.tests:
         return []
-    spans = test_spans(language, source)
+    items = test_items(language, source)
     return [
         symbol
         for symbol in parse(path, source)
         if symbol.qualname != MODULE
-        and any(start <= symbol.start_byte < end for start, end, _ in spans)
+        and any(item.start <= symbol.start_byte < item.end for item in items)
     ]
 
 

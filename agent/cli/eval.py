@@ -87,7 +87,8 @@ def evaluate(
         problems = 0 if ids or split else len(bad)
         instances = choose(instances, split, ids.split(",") if ids else None, limit)
         given = None
-        label = settings.model
+        others = [f"{phase}: {m}" for phase, m in settings.members.items() if m]
+        label = f"{settings.model} ({', '.join(others)})" if others else settings.model
         if predictions is not None:
             given = read_predictions(predictions, instances)
             print_bad(predictions, given.bad)

@@ -91,7 +91,8 @@ def rollout(
             instances, None if ids else split, ids.split(",") if ids else None, limit
         )
         fetch_models(settings, silent=as_json or quiet)
-        settings = settings.model_copy(update={"model": pinned(settings.model)})
+        alone = {"model": pinned(settings.model), "planner": None, "critic": None}
+        settings = settings.model_copy(update=alone)
         plan = Plan(
             tasks_sha256=digest_of(instances),
             samples=samples,

@@ -75,7 +75,9 @@ def solve_event(runner: Runner, request: Request, shown: Listener) -> Solved | R
     try:
         with _own_secrets(request):
             text = issue_text(event.issue.title, event.issue.body)
-            order = Order(request.repository, text, overrides=request.overrides)
+            # Whether the test that the model wrote is proposed is for the workflow to say.
+            overrides = {**request.overrides, "with_test": False}
+            order = Order(request.repository, text, overrides=overrides)
             outcome = run(order, Audience(view=nullcontext(seen)))
     except Exception as error:
         runner.output(status="environment", propose="true")

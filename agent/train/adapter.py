@@ -11,7 +11,7 @@ from agent.train.request import Request
 from policies.choose import local
 from policies.hub.adapters import WEIGHTS, Lineage, list_adapters, save_adapter
 from policies.hub.files import digest
-from policies.hub.store import ModelFile, is_known, locate
+from policies.hub.store import MissingWeights, ModelFile, is_known, locate
 from policies.torch.load import Identity
 
 
@@ -42,7 +42,10 @@ def start_of(request: Request) -> Start:
 
 def keep(adapter: Path, base: Identity, lineage: Mapping[str, Any]) -> str:
     """Keep an adapter as NAME@VERSION, once; '' where its base is not what such a name means."""
-    if not is_known(base.name) or locate(base.name).sha256 != base.sha256:
+    try:
+        if not is_known(base.name) or locate(base.name).sha256 != base.sha256:
+            return ""
+    except MissingWeights:
         return ""
     sha256 = digest(adapter / WEIGHTS)
     for kept in list_adapters(base.name):

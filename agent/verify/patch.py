@@ -67,7 +67,7 @@ class Split:
 
 def added(path: str, data: bytes) -> str:
     """The git diff that adds a file of text; `path` is one that git does not quote."""
-    lines = data.decode("utf-8", "surrogateescape").splitlines(keepends=True)
+    lines = _lines(data.decode("utf-8", "surrogateescape"))
     end = "" if not lines or lines[-1].endswith("\n") else "\n\\ No newline at end of file\n"
     body = "".join(f"+{line}" for line in lines)
     head = f"{_GIT}a/{path} b/{path}\nnew file mode 100644\n"

@@ -3,10 +3,11 @@
     python benchmarks/learning/first_result.py TASKS.jsonl --out results/first
 
 Stages, each with an evaluation of the held-out split at its end: `base`; `larger` (another model,
-untrained); `warm` (SFT on the known fixes of the train split); `rejection` (SFT on what `warm`
-solved there); `grpo` and `ppo` from there, in rounds of rollout and training, until `--hours` each
-are spent. An attempt is one conversation of one round: the first answer. Everything goes on where
-it was stopped; `--stage` runs one, `--report` prints what there is.
+untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
+`rejection` (SFT on what `warm` solved there); `grpo` and `ppo` from there, in rounds of rollout
+and training, until `--hours` each are spent. An attempt is one conversation of one round: the
+first answer. Everything goes on where it was stopped; `--stage` runs one, `--report` prints what
+there is.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ FIRST_ANSWER = {
     "APPRENTICE_TEMPERATURE": "0.8",
 }
 SANDBOX = ("--sandbox", "bubblewrap")
-EASY = 40
-"""Tasks of a rollout of `grpo` and `ppo`."""
+A_ROUND = 40
+"""Tasks of a round of `grpo` and `ppo`."""
 
 
 def main() -> int:
@@ -64,10 +65,19 @@ def _learn(options: argparse.Namespace, stage: str) -> tuple[str, float]:
     while spent < options.hours:
         turn += 1
         name = f"{stage}-{turn}"
-        drawn, hours = _roll_out(options, name, model, samples=8, limit=EASY, seed=turn)
-        model, taken = _train(options, name, stage, model, drawn, [], hours)
-        spent += taken
+        if name not in _state(options):
+            drawn, hours = _roll_out(options, name, model, samples=8, limit=A_ROUND, seed=turn)
+            if _groups(drawn):
+                model, hours = _train(options, name, stage, model, drawn, [], hours)
+            _keep(options, name, model, hours)
+        model, spent = _model(options, name), spent + _state(options)[name]["hours"]
     return model, spent
+
+
+def _groups(folder: Path) -> int:
+    """How many groups of a rollout teach anything."""
+    text = (folder / "summary.json").read_text(encoding="utf-8")
+    return int(json.loads(text)["groups"])
 
 
 def _roll_out(
@@ -120,7 +130,7 @@ def _agent(options: argparse.Namespace, words: Sequence[Any]) -> dict[str, Any]:
     done = subprocess.run(
         command, stdout=subprocess.PIPE, env={**os.environ, **FIRST_ANSWER}, text=True
     )
-    if done.returncode > 1:
+    if done.returncode not in (0, 1):
         raise SystemExit(done.stdout.strip() or f"it ended with {done.returncode}")
     report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return report
@@ -148,6 +158,8 @@ def _report(options: argparse.Namespace) -> None:
     print("| stage | model | pass@1 | most samples | false claims | hours of learning |")
     print("|---|---|---|---|---|---|")
     for stage, kept in _state(options).items():
+        if stage not in STAGES:
+            continue
         path = options.out / f"eval-{stage}" / "summary.json"
         summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
         first, last = summary.pass_at[0], summary.pass_at[-1]

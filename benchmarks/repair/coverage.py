@@ -44,18 +44,24 @@ def main() -> int:
 def report(drawn: Sequence[Result], chosen: Sequence[Result], out: Path) -> None:
     """Print the curve with its fit, and write it as JSON and PNG."""
     tasks = {name: (len(seen), sum(seen)) for name, seen in scored(drawn).items()}
-    most = min(n for n, _ in tasks.values())
+    most = min((n for n, _ in tasks.values()), default=0)
+    if not most:
+        raise SystemExit("no sample was scored")
     curve = coverage(list(tasks.values()), most)
     law = power_law(curve)
     low, high = exponents(list(tasks.values()), most)
-    solved = sum(any(seen) for seen in scored(chosen).values())
-    covered = sum(c > 0 for _, c in tasks.values())
+    covered = {name for name, (_, c) in tasks.items() if c}
+    solved = {name for name, seen in scored(chosen).items() if any(seen)}
     print(f"{len(tasks)} tasks, {most} samples each\n\n| k | coverage | power law |\n|---|---|---|")
     for k in (k for k in SHOWN if k <= most):
-        print(f"| {k} | {100 * curve[k]:.1f} % | {100 * law.at(k):.1f} % |" if law else f"| {k} |")
+        fitted = f"{100 * law.at(k):.1f} %" if law else ""
+        print(f"| {k} | {100 * curve[k]:.1f} % | {fitted} |")
     if law is not None:
         print(f"\nc(k) = exp({law.a:.3f}·k^{law.b:.3f}); 95 % of b: {low:.3f} to {high:.3f}")
-    print(f"Selection solved {solved} of the {covered} tasks that a sample solves.")
+    both = len(solved & covered)
+    print(
+        f"Selection solved {len(solved)} tasks, {both} of the {len(covered)} that a sample solves."
+    )
     found = {
         "tasks": len(tasks),
         "samples": most,
@@ -63,8 +69,8 @@ def report(drawn: Sequence[Result], chosen: Sequence[Result], out: Path) -> None
         "a": law.a if law else None,
         "b": law.b if law else None,
         "b_interval": [low, high],
-        "covered": covered,
-        "selected": solved,
+        "covered": len(covered),
+        "selected": len(solved),
     }
     (out / "coverage.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     _draw(curve, law, out / "coverage.png")
@@ -102,7 +108,7 @@ def _evaluate(
     command += ["--budget-tokens", 10_000 * attempts, "--sandbox", "bubblewrap", "--no-plots"]
     command += ["--out", folder, "--split", options.split, "--limit", options.limit]
     done = subprocess.run([*map(str, command)], env={**os.environ, **settings})
-    if done.returncode > 1:
+    if done.returncode not in (0, 1):
         raise SystemExit(f"{name} could not be evaluated")
     lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [Result.model_validate_json(line) for line in lines]

@@ -11,7 +11,7 @@ import pytest
 from agent.verify.outcomes import is_green
 from tests.tools.conftest import open_box
 from tools.codemap import inline_tests
-from tools.inline_tests import changes_tests
+from tools.inline_tests import changes_tests, files_of_tests
 from tools.sandbox.base import File, Limits, Spec
 from tools.sandbox.choose import open_sandbox
 from tools.testing import command
@@ -265,6 +265,7 @@ def test_commands_and_their_formats():
         "cargo t -- --nocapture": "cargo",
         "npx jest --ci": "jest",
         "vitest run": "vitest",
+        "cross-env CI=1 npx jest": "jest",
     }
     for line, name in known.items():
         row = format_of(line)
@@ -275,6 +276,8 @@ def test_commands_and_their_formats():
         "cargo xtask test",
         "make test",
         "node app.js",
+        "jest && eslint .",
+        "vitest run | cat",
         "",
     ):
         assert format_of(line) is None, line
@@ -310,10 +313,11 @@ def test_tests_among_the_sources():
     other = (
         b"#[derive(Test)]\nstruct A;\n#[inline]\n#[tokio::test]\n// why\nfn b() {}\nfn test() {}\n"
         b'#[cfg(all(feature = "x", test))]\nmod c { fn d() {} }\n'
-        b'#[cfg(any(test, feature = "x"))]\nfn e() {}\n'
+        b'#[cfg(any(test, feature = "x"))]\nfn e() {}\n#[cfg(feature = "test-util")]\nfn f() {}\n'
+        b"#[cfg(all(not(loom), test))]\nfn g() {}\n"
     )
     names = [symbol.qualname for symbol in inline_tests("src/lib.rs", other)]
-    assert names == ["b", "c", "c.d"]
+    assert names == ["b", "c", "c.d", "g"]
 
 
 IGNORED = "    #[test]\n    #[ignore]"
@@ -325,6 +329,17 @@ IGNORED = "    #[test]\n    #[ignore]"
         ("a - b", "a + b", False),
         ("add(1, 2), 3", "add(1, 2), -1", True),
         ("use super::*;", "use super::*;\n    fn add(_: i32, _: i32) -> i32 { 3 }", True),
+        (
+            "    #[test]\n    fn adds() {\n        assert",
+            "    #[test]\n    fn adds() { // assert",
+            True,
+        ),
+        ("#[cfg(test)]\nmod", "#[cfg(any())]\nmod parked {\n#[cfg(test)]\nmod", True),
+        ("(sums::add(1, 1), 2)", "(sums::add(1, 1), 0)", True),
+        ("pub fn add", "#[cfg(not(test))]\npub fn add", True),
+        ("a - b", "if cfg!(test) { 3 } else { a - b }", True),
+        ("pub fn", "macro_rules! near { () => {} }\npub fn", True),
+        ("pub fn add", "#[inline]\npub fn add", False),
         (IGNORED, f"    #[test]\n    fn new() {{}}\n\n{IGNORED}", False),
         ("pub fn", "macro_rules! assert_eq { ($($t:tt)*) => {} }\npub fn", True),
         ("    #[test]\n    fn zero", "    fn zero", True),
@@ -334,6 +349,19 @@ def test_what_may_become_of_tests_among_the_sources(old, new, changed):
     assert old in CRATE
     after = CRATE.replace(old, new, 1)
     assert changes_tests("src/lib.rs", CRATE.encode(), after.encode()) is changed
+
+
+def test_macros_of_new_files_and_modules_in_files_of_their_own():
+    assert changes_tests("src/m.rs", b"", b"macro_rules! assert_eq { ($($t:tt)*) => {} }\n")
+    assert not changes_tests("src/m.rs", b"", b"pub fn a() {}\n")
+    files = {
+        "src/lib.rs": b"#[cfg(test)]\nmod checks;\nmod plain;\n",
+        "src/checks.rs": b"",
+        "src/plain.rs": b"#[cfg(test)]\nmod deep;\n",
+        "src/plain/deep/mod.rs": b"",
+        "src/deep.rs": b"",
+    }
+    assert files_of_tests(files) == {"src/checks.rs", "src/plain/deep/mod.rs"}
 
 
 def test_deep_code_is_no_problem():

@@ -52,7 +52,7 @@ def format_of(text: str) -> Format | None:
 
 def _node(output: str, mark: str, workspace: str) -> Iterator[Told]:
     """Lines of `node_reporter.mjs`."""
-    for line in output.splitlines():
+    for line in output.split("\n"):
         if not line.startswith(mark):
             continue
         row = json.loads(line.removeprefix(mark))
@@ -141,7 +141,6 @@ def _cargo_argv(argv: Sequence[str], _: str) -> tuple[str, ...]:
     return ("sh", "-c", 'exec "$@" 2>&1', "sh", *own, *more, *dashes, *rest)
 
 
-_REPORT_FILE = "/tmp/apprentice-report.json"  # noqa: S108
 _JEST: Mapping[str, Outcome] = {
     "passed": "passed", "failed": "failed", "pending": "skipped", "skipped": "skipped",
     "todo": "skipped", "disabled": "skipped",
@@ -152,10 +151,13 @@ def _with_report(*flags: str) -> Callable[[Sequence[str], str], tuple[str, ...]]
     """A command that writes a report with these flags, and then prints it behind the mark."""
 
     def changed(argv: Sequence[str], mark: str) -> tuple[str, ...]:
-        dashes = () if argv[0] not in ("npm", "pnpm") or "--" in argv else ("--",)
-        told = f'printf "\\n{mark}"; cat {_REPORT_FILE}; exit $code'
-        script = f'rm -f {_REPORT_FILE}; "$@"; code=$?; {told}'
-        return ("sh", "-c", script, "sh", *argv, *dashes, *flags, f"--outputFile={_REPORT_FILE}")
+        file = f"/tmp/apprentice-{mark}.json"  # noqa: S108
+        script = f'"$@"; code=$?; printf "\\n{mark}"; cat {file}; rm -f {file}; exit $code'
+        own, dashes, rest = _cut(argv)
+        more = (*flags, f"--outputFile={file}")
+        if argv[0] == "npm":
+            return ("sh", "-c", script, "sh", *own, "--", *rest, *more)
+        return ("sh", "-c", script, "sh", *own, *more, *dashes, *rest)
 
     return changed
 
@@ -205,13 +207,13 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         name="jest",
-        command=re.compile(r"(^|\bnpx )jest\b(?!.* --(json|outputFile))"),
+        command=re.compile(r"^(?!.*[;&|<>]).*(^|\bnpx )jest\b(?!.* --(json|outputFile))"),
         read=_jest,
         argv=_with_report("--json"),
     ),
     Format(
         name="vitest",
-        command=re.compile(r"(^|\bnpx )vitest\b(?!.* --(reporter|outputFile))"),
+        command=re.compile(r"^(?!.*[;&|<>]).*(^|\bnpx )vitest\b(?!.* --(reporter|outputFile))"),
         read=_jest,
         argv=_with_report("--reporter=json"),
         # Wasm reserves more address space than the sandbox's limit on memory admits.

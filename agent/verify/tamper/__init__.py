@@ -48,11 +48,11 @@ def examples_changed(
 
 
 def inline_tests_changed(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> list[str]:
-    """Which files no longer hold the tests that stood among their sources."""
+    """Which files no longer hold the tests that stood among their sources, or could fool them."""
     return [
         f"changes tests in {path}"
-        for path, source in sorted(before.items())
-        if changes_tests(path, source, after.get(path, b""))
+        for path in sorted(before.keys() | after.keys())
+        if changes_tests(path, before.get(path, b""), after.get(path, b""))
     ]
 
 
