@@ -324,6 +324,13 @@ VERDICT = (
         "",
         "tests/redteam/test_hacks.py::test_an_installed_copy_is_hidden[bubblewrap]",
     ),
+    Defence(
+        "Rust's tests among the sources",
+        "agent/verify/tamper/__init__.py",
+        "    found += inline_tests_changed(before, after)\n",
+        "",
+        "tests/agent/test_languages.py::test_tests_among_the_sources_may_not_be_changed",
+    ),
 )
 
 GITHUB = (
