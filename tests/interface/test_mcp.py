@@ -153,7 +153,9 @@ def test_without_the_sdk_the_command_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.model
-def test_an_editor_with_the_small_model(repo, tmp_path):
+def test_an_editor_with_the_small_model(repo, monkeypatch):
+    monkeypatch.setenv("APPRENTICE_STRATEGIES", "conversation")
+
     async def play():
         more = ["--samples", "2", "--timeout", "400"]
         async with editor("qwen2.5-coder-0.5b", repo, *more, roots=(repo,)) as client:
