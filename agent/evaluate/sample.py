@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ from agent.tasks.environment import with_environment
 from agent.tasks.instance import Instance, Variant
 from agent.tasks.tree import capture_of
 from agent.workers.inside import Job
+from agent.workers.policy import open_for
 from agent.workspace import make_workspace
 from policies.base import Policy
-from policies.choose import open_policy
 from policies.experience.store import Store
-from policies.team import open_team
 
 SEEDS_A_SAMPLE = 1000
 
@@ -83,11 +81,7 @@ def predict(
 
 def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[str, Job]:
     """What a sampling process does, its model loaded. Raises PolicyError, StoreError."""
-    assert store is not None
-    opened = stack.enter_context(Store.open(store))
-    open_one = partial(open_policy, context_tokens=settings.context_tokens)
-    policy = open_team(open_one, settings.model, settings.members)
-    stack.callback(policy.close)
+    policy, opened = open_for(settings, store, stack)
 
     def sample(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
         made = predict(instance, row["variant"], row["sample"], policy, opened, settings)

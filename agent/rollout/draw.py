@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,12 @@ from agent.tasks.heldout import held_out_files
 from agent.tasks.instance import Instance
 from agent.tasks.tree import capture_of
 from agent.workers.inside import Job
+from agent.workers.policy import open_for
 from agent.workspace import make_workspace
 from policies.base import Policy
-from policies.choose import open_policy
 from policies.experience.store import Store
 from policies.learning.batch import Trajectory, trajectories
 from policies.learning.rewards import RewardConfig
-from policies.team import open_team
 
 SEEDS_A_BATCH = 1_000_000
 """More than the seeds that the attempts of one run use."""
@@ -95,11 +93,7 @@ def solved_attempts(found: Iterable[Trajectory]) -> tuple[bool, ...]:
 
 def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[str, Job]:
     """What a sampling process does, its model loaded. Raises PolicyError, StoreError."""
-    assert store is not None
-    opened = stack.enter_context(Store.open(store))
-    open_one = partial(open_policy, context_tokens=settings.context_tokens)
-    policy = open_team(open_one, settings.model, settings.members)
-    stack.callback(policy.close)
+    policy, opened = open_for(settings, store, stack)
 
     def sampled(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
         wanted = Draw(instance.instance_id, row["batch"], row["samples"])

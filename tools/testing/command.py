@@ -15,6 +15,7 @@ from tools.testing.formats import FORMATS, MARK, Format, Told
 from tools.testing.results import (
     COMMAND,
     FAILING,
+    MALFORMED,
     Failure,
     Frame,
     Outcome,
@@ -23,7 +24,6 @@ from tools.testing.results import (
 )
 
 OUTPUT_LIMIT = 20_000
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
 _TRACE_FRAME = re.compile(r'File "([^"]+)", line (\d+),? in (\S+)')
 _SHORT_FRAME = re.compile(r"^([^\s:]+\.py):(\d+): in (\S+)", re.MULTILINE)
 
@@ -53,7 +53,7 @@ def run_command(sandbox: Sandbox, command: TestCommand, timeout: float) -> TestR
         try:
             output = result.stdout.decode("utf-8", "replace")
             told = [_valid(test) for test in row.read(output, mark, sandbox.workspace)]
-        except _MALFORMED:
+        except MALFORMED:
             told = []
     text = (result.stdout + result.stderr).decode("utf-8", "replace")
     output, _ = capped("\n".join(x for x in text.split("\n") if mark not in x), OUTPUT_LIMIT)

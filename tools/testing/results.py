@@ -17,6 +17,9 @@ COLLECTION = " (collection)"
 SESSION = "<session>"
 COMMAND = "<command>"
 
+MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What reading records raises that code under test may have written."""
+
 
 class TestEnvironmentError(Exception):
     """Tests cannot be run in this environment. The message says what to do."""

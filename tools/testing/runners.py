@@ -18,6 +18,7 @@ from tools.testing.command import OUTPUT_LIMIT, frames_in, run_command
 from tools.testing.detect import TestCommand
 from tools.testing.results import (
     COLLECTION,
+    MALFORMED,
     SESSION,
     Call,
     Failure,
@@ -33,7 +34,6 @@ RECORDS_LIMIT, RECORD_LIMIT = 256 * MIB, 32 * MIB
 PATCHED_LIMIT = 100
 
 T = TypeVar("T")
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 _FAULT = "(most recent call first)"
 _MISSING = re.compile(r"ModuleNotFoundError: No module named '([^']+)'")
@@ -85,7 +85,7 @@ def run_tests(
     try:
         for record in records:
             reader.take(record)
-    except _MALFORMED:
+    except MALFORMED:
         reader.finished = False
     return reader.finish(result)
 
@@ -175,7 +175,7 @@ class _Reader:
         self.crashes = 0
 
     def take(self, record: Mapping[str, Any]) -> None:
-        """Add a record, which code under test may have written. Raises one of _MALFORMED."""
+        """Add a record, which code under test may have written. Raises one of MALFORMED."""
         kind = record["t"]
         if kind == "nopytest":
             raise TestEnvironmentError(

@@ -16,11 +16,11 @@ from typing import Any
 from tools.repairs.edit import Edit
 from tools.sandbox.base import MIB, Sandbox
 from tools.testing.detect import TestCommand
+from tools.testing.results import MALFORMED
 
 START_SECONDS = 30.0
 TRACE_SECONDS = 15.0
 FORK_BYTES = 2048 * MIB
-_MALFORMED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
                 left_out[kind] += [int(n) for n in [record["n"]] if 0 <= int(n) < count]
             elif kind == "lines":
                 lines[str(record["test"])] = _numbers(record["lines"])
-        except _MALFORMED:
+        except MALFORMED:
             continue
     return Screening(
         base, trials, tuple(left_out["cold"]), tuple(left_out["void"]), lines, started, seconds
