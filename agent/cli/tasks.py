@@ -123,12 +123,12 @@ def make(
 
 @app.command("mine")
 def mine(
-    repo: Annotated[str, typer.Argument(help="A git repository: a path or a URL.")],
+    repo: Annotated[str, typer.Argument(help="A path, a git URL, or pypi:NAME (its releases).")],
     output: Output = Path("tasks.jsonl"),
     limit: Annotated[int, typer.Option(min=1, help="Tasks at most.")] = 50,
     commits: Annotated[int, typer.Option(min=1, help="Fix commits to try, newest first.")] = 1000,
     any_commit: Annotated[
-        bool, typer.Option("--any-commit", help="Also commits that do not call themselves a fix.")
+        bool, typer.Option("--any-commit", help="Also those that do not call themselves a fix.")
     ] = False,
     issues: Annotated[
         Path | None, typer.Option(help="A JSON file {number: text} of the issues linked to.")
@@ -140,7 +140,7 @@ def mine(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find fix commits whose tests fail before and pass after."""
+    """Find fix commits, or releases, whose tests fail before and pass after."""
     with reported(as_json=as_json):
         from agent.tasks.history import read_issues
         from agent.tasks.mine import mine_tasks

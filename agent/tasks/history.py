@@ -53,12 +53,13 @@ _MENTION = re.compile(rf"\s*[(\[]({_CLOSES}:?\s+)?{_REFERENCE}[)\]]", re.IGNOREC
 
 @dataclass(frozen=True)
 class Candidate:
-    """A commit that looks like a fix. The patches turn the parent's tree into the commit's.
+    """A commit that looks like a fix. The patches turn `repo` at `parent` into the commit's tree.
 
     `patch` holds the sources, `test_patch` the tests and what decides how they run; documents are
     in neither. `test_files` are the files of tests that the commit leaves changed.
     """
 
+    repo: str
     commit: str
     parent: str
     message: str
@@ -78,7 +79,7 @@ class _Change:
         return self.mode == "000000"
 
 
-def candidates(repo: Repo, limit: int, any_commit: bool = False) -> Iterator[Candidate]:
+def candidates(git: Repo, repo: str, limit: int, any_commit: bool = False) -> Iterator[Candidate]:
     """At most `limit` fix commits that HEAD holds, newest first; merges and roots are none.
 
     They change at least one file of tests and one Python source, in at most 5 files and 200
@@ -87,7 +88,7 @@ def candidates(repo: Repo, limit: int, any_commit: bool = False) -> Iterator[Can
     """
     found = 0
     with git_errors():
-        listed = repo.git.rev_list("--no-merges", "--parents", "HEAD").splitlines()
+        listed = git.git.rev_list("--no-merges", "--parents", "HEAD").splitlines()
     for line in listed:
         commit, _, parent = line.partition(" ")
         if found >= limit:
@@ -95,13 +96,18 @@ def candidates(repo: Repo, limit: int, any_commit: bool = False) -> Iterator[Can
         if not parent:
             continue
         with git_errors():
-            message = _text(repo.commit(commit).message)
-            if not (any_commit or _FIX.search(message)):
+            message = _text(git.commit(commit).message)
+            if not (any_commit or is_fix(message)):
                 continue
-            candidate = _candidate(repo, commit, parent, message)
+            candidate = candidate_of(git, repo, parent, commit, message)
         if candidate is not None:
             found += 1
             yield candidate
+
+
+def is_fix(message: str) -> bool:
+    """Whether a message speaks of a fix."""
+    return bool(_FIX.search(message))
 
 
 def statement(message: str, patch: str = "", issues: Mapping[int, str] | None = None) -> str:
@@ -165,8 +171,9 @@ def _safe(text: str, patch: str) -> str:
     return "" if leaks(text, patch) else text
 
 
-def _candidate(repo: Repo, commit: str, parent: str, message: str) -> Candidate | None:
-    changes = _changes(repo, parent, commit)
+def candidate_of(git: Repo, repo: str, parent: str, commit: str, message: str) -> Candidate | None:
+    """The fix that leads from a commit or tree to another one; None when it makes no task."""
+    changes = _changes(git, parent, commit)
     tests = [c for c in changes if is_protected(c.path)]
     sources = [c for c in changes if not is_protected(c.path) and not _is_document(c.path)]
     test_files = tuple(c.path for c in tests if not c.deleted and _is_test(c.path))
@@ -176,12 +183,12 @@ def _candidate(repo: Repo, commit: str, parent: str, message: str) -> Candidate 
         return None
     if len(sources) > MAX_SOURCE_FILES or sum(c.lines or 0 for c in sources) > MAX_SOURCE_LINES:
         return None
-    patch, test_patch = (_diff(repo, parent, commit, part) for part in (sources, tests))
+    patch, test_patch = (_diff(git, parent, commit, part) for part in (sources, tests))
     try:
         (patch + test_patch).encode()
     except UnicodeEncodeError:
         return None
-    return Candidate(commit, parent, message, test_files, patch, test_patch)
+    return Candidate(repo, commit, parent, message, test_files, patch, test_patch)
 
 
 def _changes(repo: Repo, parent: str, commit: str) -> list[_Change]:

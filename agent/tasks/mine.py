@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +19,7 @@ from agent.tasks.history import Candidate, candidates, statement
 from agent.tasks.instance import EnvironmentSetup, Instance, project_of
 from agent.tasks.journal import Journal
 from agent.tasks.problems import Problem, told
+from agent.tasks.releases import release_candidates
 from agent.tasks.sources import fetch, repository
 from agent.tasks.tree import ROOT, patched
 from agent.verify.outcomes import is_pseudo, passed
@@ -61,11 +63,14 @@ def mine_tasks(
     key = hashlib.sha256(json.dumps([repo, packages, test_command]).encode()).hexdigest()[:16]
     journal = Journal(kept / f"mine-{key}.jsonl", Tried)
     done = {tried.commit: tried for tried in journal.rows()}
-    with repository(repo) as git:
-        for candidate in candidates(git, commits, any_commit):
+    with _candidates(repo, commits, any_commit) as fixes:
+        for candidate in fixes:
+            if isinstance(candidate, Problem):
+                problems.append(candidate)
+                continue
             tried = done.get(candidate.commit)
             if tried is None:
-                tried = _try(repo, candidate, settings, issues, packages, test_command)
+                tried = _try(candidate, settings, issues, packages, test_command)
                 journal.append(tried)
             if tried.task is not None:
                 found.append(tried.task)
@@ -77,8 +82,18 @@ def mine_tasks(
     return found, problems
 
 
+@contextmanager
+def _candidates(repo: str, limit: int, any_fix: bool) -> Iterator[Iterator[Candidate | Problem]]:
+    """The fixes in a git history, or among the releases of `pypi:NAME`. Raises AgentError."""
+    package = repo.removeprefix("pypi:")
+    if package != repo:
+        yield release_candidates(package, limit, any_fix)
+    else:
+        with repository(repo) as git:
+            yield candidates(git, repo, limit, any_fix)
+
+
 def _try(
-    repo: str,
     candidate: Candidate,
     settings: Settings,
     issues: Mapping[int, str],
@@ -89,14 +104,13 @@ def _try(
     try:
         if not issue:
             raise UsageError("its message says nothing that may be told")
-        task = validated(repo, candidate, issue, settings, packages, test_command)
+        task = validated(candidate, issue, settings, packages, test_command)
     except Exception as error:
         return Tried(commit=candidate.commit, problem=told(error))
     return Tried(commit=candidate.commit, task=task)
 
 
 def validated(
-    repo: str,
     candidate: Candidate,
     issue: str,
     settings: Settings,
@@ -107,7 +121,7 @@ def validated(
 
     Raises UsageError when they do not, AgentError and SandboxError when they cannot be run.
     """
-    source = fetch(repo, candidate.parent)
+    source = fetch(candidate.repo, candidate.parent)
     needs = declared(source.files) if packages is None else packages
     setup = pinned(EnvironmentSetup(packages=needs, test_command=test_command))
     visible = patched(source.files, candidate.test_patch)
@@ -121,8 +135,8 @@ def validated(
     if any(is_pseudo(test) for test in lost):
         raise UsageError("its tests have no names")
     return Instance(
-        instance_id=f"{project_of(repo)}.{candidate.commit[:12]}",
-        repo=repo,
+        instance_id=f"{project_of(candidate.repo)}.{candidate.commit[:12]}",
+        repo=candidate.repo,
         base_commit=candidate.parent,
         problem_statement=issue,
         patch=candidate.patch,

@@ -3,6 +3,7 @@
 import pytest
 
 from policies.paths import data_root
+from tests.tasks.package_index import serving
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +15,11 @@ def environments(tmp_path_factory):
 def shared_environments(private_home, environments):
     """Let each test's private home lead to the environments of the session."""
     (data_root() / "environments").symlink_to(environments)
+
+
+@pytest.fixture
+def index(monkeypatch):
+    """A package index that this process and its children use."""
+    with serving() as served:
+        monkeypatch.setenv("PIP_INDEX_URL", served.url)
+        yield served

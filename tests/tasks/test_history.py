@@ -42,7 +42,7 @@ def commit(root: Path, message: str, files: dict[str, str | bytes | None]) -> st
 
 
 def found(root: Path, limit: int = 100, **options: bool) -> list[Candidate]:
-    return list(candidates(open_repository(root), limit, **options))
+    return list(candidates(open_repository(root), str(root), limit, **options))
 
 
 def test_a_fix_is_split_into_its_source_and_its_tests(git_repo):

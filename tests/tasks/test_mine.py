@@ -8,6 +8,7 @@ import pytest
 from agent.tasks.instance import read_instances
 from tests.agent.shop import agent
 from tests.documents import conforms
+from tests.tasks.package_index import sdist
 from tests.tasks.samples import MODULE, NEEDS, TESTS
 
 pytestmark = pytest.mark.slow
@@ -82,3 +83,22 @@ def test_a_history_without_fixes_is_told(git_repo, tmp_path):
     root = git_repo({"sums.py": MODULE, "test_sums.py": TESTS})
     report = mine(root, tmp_path / "t.jsonl", code=2)
     assert "no commit" in report["message"]
+
+
+def test_a_release_of_a_package_becomes_a_task(index, tmp_path):
+    for version, module, tests in (("1.0", BROKEN, TESTS), ("1.1", MODULE, TESTS + NEW_TEST)):
+        files = {
+            "sums.py": module,
+            "test_sums.py": tests,
+            "CHANGES.md": "## 1.1\n\n* Fix blanks.\n",
+        }
+        data = sdist({f"shop-{version}/{name}": text.encode() for name, text in files.items()})
+        index.archives[f"shop-{version}.tar.gz"] = data
+    assert mine("pypi:shop", tmp_path / "t.jsonl")["tasks"] == 1
+    (instance,), _ = read_instances(tmp_path / "t.jsonl")
+    assert instance.instance_id == "shop.1.1"
+    assert instance.repo == "pypi:shop==1.0"
+    assert instance.problem_statement == "* Fix blanks."
+    assert "test_sums.py::test_initials_of_blanks" in instance.fail_to_pass
+    checked = agent("tasks", "check", tmp_path / "t.jsonl", "--sandbox", "bubblewrap", "--json")
+    assert json.loads(checked.stdout)["problems"] == []

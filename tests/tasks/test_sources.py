@@ -1,72 +1,21 @@
 """Repositories from paths, URLs and source archives, served by a real web server."""
 
 import hashlib
-import http.server
-import io
-import json
 import subprocess
-import tarfile
-import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from agent.status import EnvironmentFailure, UsageError
 from agent.tasks.sources import fetch
+from tests.tasks.package_index import sdist
 from tools.sandbox.base import File
 
 METADATA = b"Name: shop\nClassifier: License :: OSI Approved :: MIT License\n\nLicense: no\n"
 
 
-def sdist(members):
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            if data is None:
-                entry.type, entry.linkname = tarfile.SYMTYPE, "/etc/passwd"
-            else:
-                entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data or b""))
-    return buffer.getvalue()
-
-
-@pytest.fixture
-def index(monkeypatch):
-    """A package index; set `archive` to what it serves, `promised` to the digest it claims."""
-    state = {"archive": b"", "promised": None, "asked": []}
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            state["asked"].append(self.path)
-            if self.path == "/simple/shop/":
-                digest = state["promised"] or hashlib.sha256(state["archive"]).hexdigest()
-                file = {"filename": "Shop-1.0.tar.gz", "url": "../../shop.tgz"}
-                body = json.dumps({"files": [file | {"hashes": {"sha256": digest}}]}).encode()
-            elif self.path == "/shop.tgz":
-                body = state["archive"]
-            else:
-                self.send_error(404)
-                return
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}/simple")
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_an_archive_is_read_without_metadata_links_or_paths_that_lead_out(index):
-    index["archive"] = sdist(
+    index.archives["Shop-1.0.tar.gz"] = sdist(
         {
             "shop-1.0/PKG-INFO": METADATA,
             "shop-1.0/shop.egg-info/SOURCES.txt": b"",
@@ -79,28 +28,30 @@ def test_an_archive_is_read_without_metadata_links_or_paths_that_lead_out(index)
     source = fetch("pypi:shop==1.0")
     assert source.files == (File("shop.py", b"x = 1\n"),)
     assert source.licence == "MIT License"
-    assert source.commit == "sha256:" + hashlib.sha256(index["archive"]).hexdigest()
+    assert (
+        source.commit == "sha256:" + hashlib.sha256(index.archives["Shop-1.0.tar.gz"]).hexdigest()
+    )
 
 
 def test_a_kept_archive_is_not_fetched_again(index):
-    index["archive"] = sdist({"shop-1.0/shop.py": b"x = 1\n"})
+    index.archives["Shop-1.0.tar.gz"] = sdist({"shop-1.0/shop.py": b"x = 1\n"})
     first = fetch("pypi:shop==1.0")
-    index["asked"].clear()
+    index.asked.clear()
     assert fetch("pypi:shop==1.0", first.commit) == first
-    assert index["asked"] == []
+    assert index.asked == []
 
 
 def test_another_archive_than_the_pinned_one_is_refused(index):
-    index["archive"] = sdist({"shop-1.0/shop.py": b"x = 1\n"})
+    index.archives["Shop-1.0.tar.gz"] = sdist({"shop-1.0/shop.py": b"x = 1\n"})
     with pytest.raises(EnvironmentFailure, match="not the expected one"):
         fetch("pypi:shop==1.0", "sha256:" + "0" * 64)
-    index["promised"] = "1" * 64
+    index.promised = "1" * 64
     with pytest.raises(EnvironmentFailure, match="not the expected one"):
         fetch("pypi:shop==1.0")
 
 
 def test_a_damaged_archive_is_an_error(index):
-    index["archive"] = sdist({"shop-1.0/shop.py": b"x = 1\n"})[:40]
+    index.archives["Shop-1.0.tar.gz"] = sdist({"shop-1.0/shop.py": b"x = 1\n"})[:40]
     with pytest.raises(EnvironmentFailure, match="source archive cannot be read"):
         fetch("pypi:shop==1.0")
 

@@ -1,0 +1,96 @@
+"""Releases of a package as fixes: which, by which change log, and from which base."""
+
+import hashlib
+
+import pytest
+
+from agent.status import EnvironmentFailure
+from agent.tasks.history import Candidate
+from agent.tasks.index import releases
+from agent.tasks.problems import Problem
+from agent.tasks.releases import change_log, release_candidates, told_by
+from tests.tasks.package_index import sdist
+from tools.sandbox.base import File
+
+LOG = b"""\
+# Changes
+
+## 1.1.0 (2024-05-01)
+
+### Fixed
+
+- `total` forgot the discount.
+
+## 1.0.1
+
+Fixed nothing.
+"""
+
+
+def publish(index, version, source, *, tests=b"", log=b"", folder="shop"):
+    members = {"PKG-INFO": b"Name: shop\n", "shop.py": source, "test_shop.py": tests}
+    members |= {"CHANGELOG.md": log} if log else {}
+    data = sdist({f"{folder}-{version}/{path}": each for path, each in members.items()})
+    index.archives[f"{folder}-{version}.tar.gz"] = data
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def test_releases_come_in_the_order_of_versions_without_early_and_withdrawn_ones(index):
+    for version in ("1.10", "1.9", "1.9rc1", "1.11", "08.1"):
+        publish(index, version, b"")
+    index.yanked.add("shop-1.11.tar.gz")
+    index.archives["shop-1.12-py3-none-any.whl"] = b""
+    index.archives["shop-extra-2.0.tar.gz"] = b""
+    index.archives["shop-2.0.zip"] = b""
+    index.archives["shop-nonsense.tar.gz"] = b""
+    assert [release.version for release in releases("shop")] == ["1.9", "1.10", "08.1"]
+    with pytest.raises(EnvironmentFailure, match="other cannot be fetched"):
+        releases("other")
+
+
+def test_a_release_that_mends_something_is_a_fix_of_the_one_before(index):
+    old = publish(index, "1.0", b"x = 1\n")
+    publish(index, "1.1.0", b"x = 2\n", tests=b"def test(): pass\n", log=LOG)
+    publish(index, "1.2", b"x = 2\n", tests=b"", log=LOG)
+    (found,) = release_candidates("shop", 10)
+    assert isinstance(found, Candidate)
+    assert (found.repo, found.parent, found.commit) == ("pypi:shop==1.0", old, "1.1.0")
+    assert "-x = 1\n+x = 2\n" in found.patch
+    assert "test_shop.py" in found.test_patch
+    assert "CHANGELOG" not in found.patch
+    assert found.message == "- `total` forgot the discount."
+
+
+def test_what_does_not_speak_of_a_fix_may_be_asked_for(index):
+    publish(index, "1.0", b"x = 1\n")
+    publish(index, "1.1", b"x = 2\n", tests=b"def test(): pass\n")
+    publish(index, "1.2", b"x = 3\n", tests=b"def test_it(): pass\n")
+    assert list(release_candidates("shop", 10)) == []
+    found = list(release_candidates("shop", 1, any_release=True))
+    assert [each.commit for each in found] == ["1.2"]
+
+
+def test_an_archive_that_cannot_be_read_is_told_and_the_others_go_on(index):
+    publish(index, "1.0", b"x = 1\n")
+    publish(index, "1.1.0", b"x = 2\n", tests=b"def test(): pass\n", log=LOG)
+    index.archives["shop-1.2.tar.gz"] = b"no archive"
+    told, found = release_candidates("shop", 10)
+    assert isinstance(told, Problem)
+    assert told.where == "pypi:shop==1.2"
+    assert "cannot be read" in told.problem
+    assert found.commit == "1.1.0"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "said"),
+    [
+        ("CHANGES", "1.1.0\n=====\n\n* Mended.\n\n1.0\n===\n* Made.\n", "* Mended."),
+        ("HISTORY.rst", "v1.1.0, 2020-01-01\n------------------\nFixes\n~~~~~\na\n", "a"),
+        ("docs/changelog.md", "## [1.1.0]\n* for 3.8 too\n## [1.0.9]\n* b\n", "* for 3.8 too"),
+        ("NEWS", "Version 1.1.01\na\nVersion 1.1\nb\n", ""),
+        ("shop/changes.py", "1.1.0\na\n", ""),
+    ],
+)
+def test_what_a_change_log_says_of_a_version(path, text, said):
+    files = [File("shop.py", b"1.1.0\na\n"), File(path, text.encode())]
+    assert told_by(change_log(files, "1.1.0")) == said
