@@ -20,6 +20,24 @@ if TYPE_CHECKING:
 
 MAX_SOURCE_LINES, MAX_SOURCE_FILES = 200, 5
 _DOCUMENT_SUFFIXES = frozenset({".md", ".rst", ".txt", ".adoc"})
+_DOCUMENT_NAMES = frozenset(
+    [
+        "authors",
+        "changelog",
+        "changes",
+        "contributors",
+        "copying",
+        "credits",
+        "history",
+        "licence",
+        "license",
+        "news",
+        "notice",
+        "readme",
+        "thanks",
+        "todo",
+    ]
+)
 _DOCUMENT_FOLDERS = frozenset({"doc", "docs", "changelog", "changes", "news", "newsfragments"})
 _SETTINGS = frozenset({"conftest.py", "noxfile.py", "sitecustomize.py", "usercustomize.py"})
 _LINKS = frozenset({"120000", "160000"})
@@ -221,7 +239,12 @@ def _is_test(path: str) -> bool:
 def _is_document(path: str) -> bool:
     pure = PurePosixPath(path)
     folders = {part.lower() for part in pure.parts[:-1]}
-    return pure.suffix.lower() in _DOCUMENT_SUFFIXES or bool(folders & _DOCUMENT_FOLDERS)
+    return (
+        pure.suffix.lower() in _DOCUMENT_SUFFIXES
+        or pure.name.lower() in _DOCUMENT_NAMES
+        or bool(folders & _DOCUMENT_FOLDERS)
+        or any(folder.startswith(".") for folder in folders)
+    )
 
 
 def _text(text: str | bytes) -> str:

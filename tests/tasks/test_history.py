@@ -75,6 +75,7 @@ def test_a_fix_is_split_into_its_source_and_its_tests(git_repo):
         ("Fix tests only", {"tests/test_lib.py": "x = 1\n"}),
         ("Fix source only", {"lib.py": "x = 1\n"}),
         ("Fix and document", {"CHANGES.rst": "x\n", "docs/conf.py": "", "test_a.py": "x = 1\n"}),
+        ("Fix and tell", {"AUTHORS": "x\n", ".github/x.py": "", "test_a.py": "x = 1\n"}),
         ("Fix with a fixture", {"lib.py": "x = 1\n", "tests/conftest.py": "x = 1\n"}),
         ("Fix and drop its test", {"lib.py": "x = 1\n", "tests/test_lib.py": None}),
         ("Fix much", {"lib.py": "x = 1\n" * 200, "test_a.py": "x = 1\n"}),
