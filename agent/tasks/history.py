@@ -20,24 +20,10 @@ if TYPE_CHECKING:
 
 MAX_SOURCE_LINES, MAX_SOURCE_FILES = 200, 5
 _DOCUMENT_SUFFIXES = frozenset({".md", ".rst", ".txt", ".adoc"})
-_DOCUMENT_NAMES = frozenset(
-    [
-        "authors",
-        "changelog",
-        "changes",
-        "contributors",
-        "copying",
-        "credits",
-        "history",
-        "licence",
-        "license",
-        "news",
-        "notice",
-        "readme",
-        "thanks",
-        "todo",
-    ]
-)
+_DOCUMENT_NAMES = frozenset((
+    "authors", "changelog", "changes", "contributors", "copying", "credits", "history", "licence",
+    "license", "news", "notice", "readme", "thanks", "todo",
+))  # fmt: skip
 _DOCUMENT_FOLDERS = frozenset({"doc", "docs", "changelog", "changes", "news", "newsfragments"})
 _SETTINGS = frozenset({"conftest.py", "noxfile.py", "sitecustomize.py", "usercustomize.py"})
 _LINKS = frozenset({"120000", "160000"})
