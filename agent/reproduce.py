@@ -50,6 +50,7 @@ def write_reproduction(
         budget.check()
         code = _ask(session, policy, settings, budget, path, number)
         if code is None:
+            _again(session, number, "it is not in that form, or too long")
             continue
         file = File(path, code.encode())
         sandbox.write(path, file.data)
@@ -66,6 +67,7 @@ def write_reproduction(
         )  # fmt: skip
         if not why:
             return file, run
+        _again(session, number, why)
     return None
 
 
@@ -88,6 +90,12 @@ def _ask(
         return str(parse(completion, [CREATE_FILE])[0].arguments.get("content", "")) or None
     except FormatError:
         return None
+
+
+def _again(session: Session, number: int, why: str) -> None:
+    """Tell the policy why its test is not accepted."""
+    text = render("reproduce_again", why=why)
+    session.prompt(Message(role="user", content=text), attempt=-1, round=number, phase="reproduce")
 
 
 def refusal(run: TestRun, issue: str) -> str:

@@ -156,6 +156,11 @@ def _run(
     workspace = seeded(make_workspace(tree, own), seed)
     with workspace.fresh() as sandbox:
         run = workspace.test(sandbox)
+    if not run.complete and run.missing_modules:
+        raise UsageError(
+            f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
+            "Name all that they need with --package.",
+        )
     if not run.complete:
         raise UsageError(f"the suite does not come to its end ({run.summary})")
     return run

@@ -11,18 +11,26 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+PART = "WITHOUT_PART"
+STRATEGIES = "APPRENTICE_STRATEGIES"
 ROWS = {
     "all": {},
-    "without search": {"strategies": "infill,conversation"},
-    "without infilling": {"strategies": "search,conversation"},
-    "without conversation": {"strategies": "search,infill"},
-    "search alone": {"strategies": "search", "samples": "1"},
-    "conversation alone": {"strategies": "conversation"},
-    "conversation, no critique": {"strategies": "conversation", "rounds": "1"},
+    "without search": {STRATEGIES: "infill,conversation"},
+    "without infilling": {STRATEGIES: "search,conversation"},
+    "without conversation": {STRATEGIES: "search,infill"},
+    "without localisation": {PART: "localisation"},
+    "without the policy's choice": {PART: "choice"},
+    "search alone": {STRATEGIES: "search"},
+    "infilling alone": {STRATEGIES: "infill"},
+    "infilling, one sample a place": {STRATEGIES: "infill", PART: "samples"},
+    "conversation alone": {STRATEGIES: "conversation"},
+    "conversation, no critique": {STRATEGIES: "conversation", "APPRENTICE_ROUNDS": "1"},
+    "conversation, no grammar": {STRATEGIES: "conversation", PART: "grammar"},
 }
 
 
@@ -47,14 +55,14 @@ def _evaluate(options: argparse.Namespace, name: str) -> None:
         command += ["--split", options.split]
     if options.limit:
         command += ["--limit", options.limit]
-    settings = {f"APPRENTICE_{key.upper()}": value for key, value in ROWS[name].items()}
-    done = subprocess.run([*map(str, command)], env={**os.environ, **settings})
+    env = {**os.environ, **ROWS[name], "PYTHONPATH": str(Path(__file__).parent / "without")}
+    done = subprocess.run([*map(str, command)], env=env)
     if done.returncode > 1:
         raise SystemExit(f"{name} could not be evaluated")
 
 
 def _folder(options: argparse.Namespace, name: str) -> Path:
-    return Path(options.out) / name.replace(",", "").replace(" ", "-")
+    return Path(options.out) / re.sub(r"\W+", "-", name)
 
 
 def _row(name: str, folder: Path) -> str:

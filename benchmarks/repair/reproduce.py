@@ -1,0 +1,132 @@
+"""How well the policy writes a failing test from an issue alone, and what comes of it.
+
+    python benchmarks/repair/reproduce.py TASKS.jsonl --split dev --limit 20
+
+Solves each task by its issue, without its failing tests, by search alone; then runs every test that
+the policy wrote on the known fix: one that was accepted and passes there is right. A run that was
+stopped goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from agent.actions import parse_text
+from agent.config import load_settings
+from agent.evaluate.results import Result
+from agent.evaluate.score import environment_of
+from agent.tasks.environment import with_environment
+from agent.tasks.instance import Instance, read_instances
+from agent.tasks.tree import capture_of, patched
+from agent.workspace import make_workspace
+from policies.experience.events import Event, Observed, Sampled
+from policies.experience.store import Store
+from tools.edit import CREATE_FILE
+from tools.sandbox.base import File
+
+SEARCH = {"APPRENTICE_STRATEGIES": "search"}
+
+
+@dataclass(frozen=True)
+class Try:
+    """A test that the policy wrote: if it was accepted, and if it passes on the known fix."""
+
+    accepted: bool
+    why: str
+    right: bool
+
+
+def main() -> int:
+    """Evaluate what has not been evaluated, then print what came of it."""
+    options = _parser().parse_args()
+    _evaluate(options)
+    by_id = {row.instance_id: row for row in read_instances(options.tasks)[0]}
+    lines = (options.out / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    results = {(row := Result.model_validate_json(line)).instance_id: row for line in lines}
+    known = options.out / "reproductions.jsonl"
+    done = _read(known)
+    with Store.open(options.out / "experience.db") as store, known.open("a") as file:
+        for name, result in results.items():
+            if name not in done:
+                events = list(store.events(result.trajectory))
+                done[name] = [vars(t) for t in tries(by_id[name], events, options.sandbox)]
+                file.write(json.dumps({"instance_id": name, "tries": done[name]}) + "\n")
+                file.flush()
+    report([(results[name], [Try(**row) for row in done[name]]) for name in results])
+    return 0
+
+
+def tries(instance: Instance, events: Sequence[Event], sandbox: str) -> Iterator[Try]:
+    """The tests of a trajectory, in the order in which they were written."""
+    settings = load_settings(None, {"sandbox": sandbox})
+    own = with_environment(settings, environment_of(instance))
+    capture = capture_of(instance, "issue")
+    files = patched(capture.files, instance.patch)
+    fixed = make_workspace(replace(capture, files=files), own)
+    text = ""
+    for event in events:
+        if isinstance(event, Sampled) and event.phase == "reproduce":
+            text = event.text
+        elif isinstance(event, Observed) and event.tool == "reproduction":
+            action = parse_text(text, [CREATE_FILE]).arguments
+            file = File(str(action["path"]), str(action["content"]).encode())
+            with fixed.with_file(file).fresh() as box:
+                run = fixed.test(box, (file.path,))
+            right = bool(run.outcomes) and not run.failing and run.complete
+            yield Try(event.ok, event.text, right)
+
+
+def report(rows: Sequence[tuple[Result, Sequence[Try]]]) -> None:
+    """Print how often tests are accepted, how often they are right, and what was solved."""
+    accepted = [tries for _, tries in rows if any(t.accepted for t in tries)]
+    right = [tries for tries in accepted if next(t for t in tries if t.accepted).right]
+    every = [t for _, tries in rows for t in tries]
+    solved = sum(bool(result.resolved) for result, _ in rows)
+    print(f"| tasks | a test accepted | of them right | solved |\n|{'---|' * 4}")
+    print(f"| {len(rows)} | {len(accepted)} | {len(right)} | {solved} |")
+    print(f"\n{len(every)} tests written, {sum(t.right for t in every)} of them pass on the fix")
+    for result, written in rows:
+        told = "; ".join(f"{'right' if t.right else 'wrong'}: {t.why[:70]}" for t in written)
+        print(f"{result.instance_id}: {result.failure} [{told}]")
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    command = [sys.executable, "-m", "agent", "eval", options.tasks, "--model", options.model]
+    command += ["--variant", "issue", "--split", options.split, "--limit", options.limit]
+    command += ["--timeout", options.seconds, "--sandbox", options.sandbox, "--no-plots"]
+    done = subprocess.run(
+        [*map(str, command), "--out", str(options.out)], env={**os.environ, **SEARCH}
+    )
+    if done.returncode > 1:
+        raise SystemExit("the tasks could not be evaluated")
+
+
+def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
+    if not path.exists():
+        return {}
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return {row["instance_id"]: row["tries"] for row in rows}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("tasks", type=Path)
+    parser.add_argument("--split", choices=["train", "dev", "heldout"], default="dev")
+    parser.add_argument("--limit", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=240.0)
+    parser.add_argument("--model", default="qwen2.5-coder-1.5b")
+    parser.add_argument("--sandbox", choices=["bubblewrap", "docker"], default="bubblewrap")
+    parser.add_argument("--out", type=Path, default=Path("results") / "reproduce")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

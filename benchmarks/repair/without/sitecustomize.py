@@ -1,0 +1,64 @@
+"""Switches off the part of solving that WITHOUT_PART names, in a process and its workers.
+
+`ablations.py` puts this folder on PYTHONPATH, so that the product needs no switches for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+
+def localisation() -> None:
+    """Every symbol is as suspicious as any other, and every line."""
+    from agent.context.evidence import Evidence
+    from agent.verify.protected import is_protected
+    from tools.codemap import MODULE
+
+    def unranked(codemap: Any, *_: Any) -> list[tuple[str, float]]:
+        return [
+            (symbol.id, 1.0)
+            for symbol in codemap
+            if symbol.kind != "class" and symbol.qualname != MODULE
+            if not is_protected(symbol.path)
+        ]
+
+    solving: Any = import_module("agent.solve")
+    solving.localise = unranked
+    solving.by_lines = lambda _, ranked, __: ranked
+    Evidence.line_scores = lambda *_: {}  # type: ignore[assignment, method-assign]
+
+
+def grammar() -> None:
+    """Completions are free text."""
+    from policies.llamacpp import LlamaCppPolicy
+
+    held = LlamaCppPolicy.sample
+
+    def free(self: Any, messages: Any, n: Any, sampling: Any, _: Any = None, *rest: Any) -> Any:
+        return held(self, messages, n, sampling, None, *rest)
+
+    LlamaCppPolicy.sample = free  # type: ignore[method-assign]
+
+
+def samples() -> None:
+    """One completion for a place to be filled in."""
+    import agent.infill
+
+    agent.infill.SAMPLES_PER_HOLE = 1
+
+
+def choice() -> None:
+    """Of several edits that pass, the first in the order of search."""
+    import agent.trying
+
+    agent.trying.choose = lambda *_: 0
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    each.__name__: each for each in (localisation, grammar, samples, choice)
+}
+if part := os.environ.get("WITHOUT_PART"):
+    PARTS[part]()
