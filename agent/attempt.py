@@ -16,7 +16,7 @@ from agent.verify.protected import is_protected
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, Progress, Sampling
 from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase
-from policies.team import Team
+from policies.team import answering
 from tools.base import Observation, Tool
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
 from tools.sandbox.base import Sandbox
@@ -84,8 +84,7 @@ class Attempt(ABC):
             max_tokens=length,
             seed=self.settings.seed + 1000 * self.number + len(self.session.events),
         )
-        policy = self.policy.member(phase) if isinstance(self.policy, Team) else self.policy
-        edits = not isinstance(self.policy, Team) or policy is self.policy.editor
+        policy, edits = answering(self.policy, phase)
         limit = constraint(tools, choices, calls_tools=edits and policy.calls_tools)
         messages = self.session.messages(self.number)
         clock = timed()

@@ -10,11 +10,12 @@ import fcntl
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agent.paths import is_plain, key_of, through_link
 from agent.status import EnvironmentFailure, UsageError
@@ -60,19 +61,15 @@ def open_repository(path: Path, *, unborn: bool = False) -> Repo:
 
     Raises UsageError when there is none to work on.
     """
+    git = _git()
     try:
-        import git
-    except ImportError as error:
-        raise EnvironmentFailure("git was not found", "Install git.") from error
-    try:
-        repo = git.Repo(path, search_parent_directories=True)
+        repo: Repo = git.Repo(path, search_parent_directories=True)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError) as error:
         raise UsageError(
             f"{path} is not in a git repository",
             "Run `git init && git add -A && git commit -m start` there first.",
         ) from error
-    repo.git.set_persistent_git_options(c=list(SAFE_GIT))
-    repo.git.update_environment(**SAFE_ENVIRONMENT)
+    _make_safe(repo)
     if repo.bare:
         raise UsageError(
             f"{repo.git_dir} is a bare repository: it has no files to work on",
@@ -85,6 +82,19 @@ def open_repository(path: Path, *, unborn: bool = False) -> Repo:
             "Run `git add -A && git commit -m start` first.",
         )
     return repo
+
+
+def _git() -> Any:
+    try:
+        import git
+    except ImportError as error:
+        raise EnvironmentFailure("git was not found", "Install git.") from error
+    return git
+
+
+def _make_safe(repo: Repo) -> None:
+    repo.git.set_persistent_git_options(c=list(SAFE_GIT))
+    repo.git.update_environment(**SAFE_ENVIRONMENT)
 
 
 def _check_root(repo: Repo) -> None:
@@ -105,6 +115,22 @@ def _check_root(repo: Repo) -> None:
         f"{repo.git_dir} names {top} as its files, which is no working tree of it",
         "Run `git config --unset core.worktree` there, or work in a fresh clone.",
     )
+
+
+@contextmanager
+def scratch_repository() -> Iterator[Repo]:
+    """An empty repository without a working tree, gone when the context ends.
+
+    What git says of a failure there is raised as an EnvironmentFailure.
+    """
+    git = _git()
+    with (
+        tempfile.TemporaryDirectory(prefix="apprentice-") as folder,
+        git_errors(),
+        git.Repo.init(folder, bare=True) as repo,
+    ):
+        _make_safe(repo)
+        yield repo
 
 
 @contextmanager

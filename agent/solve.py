@@ -89,12 +89,7 @@ def solve(
                 status=outcome.status,
                 exit_code=outcome.status.exit_code,
                 message=outcome.message,
-                seconds=budget.elapsed,
-                model_seconds=budget.model_seconds,
-                test_seconds=budget.test_seconds,
-                prompt_tokens=budget.usage.prompt,
-                cached_tokens=budget.usage.cached,
-                completion_tokens=budget.usage.completion,
+                **budget.costs(),
             )
         )
         return outcome

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
+from typing import Literal, TypedDict
 
 from agent.repository import Capture
 from agent.status import BudgetSpent, UsageError
@@ -46,6 +47,17 @@ def clean_issue(text: str) -> str:
     return text
 
 
+class Costs(TypedDict):
+    """What a run took, under the names that its records use."""
+
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    seconds: float
+    model_seconds: float
+    test_seconds: float
+
+
 @dataclass
 class Budget:
     """Tokens and seconds that are left. Cached prompt tokens cost nothing."""
@@ -76,10 +88,28 @@ class Budget:
             completion=self.usage.completion + usage.completion,
         )
 
+    @property
+    def exhausted(self) -> Literal["", "time", "tokens"]:
+        """What has run out, if anything."""
+        if self.seconds_left <= 0:
+            return "time"
+        spent = self.usage.prompt - self.usage.cached + self.usage.completion
+        return "tokens" if spent >= self.tokens else ""
+
     def check(self) -> None:
         """Raise BudgetSpent when tokens or seconds have run out."""
-        spent = self.usage.prompt - self.usage.cached + self.usage.completion
-        if spent >= self.tokens:
-            raise BudgetSpent(f"the budget of {self.tokens} tokens is spent")
-        if self.seconds_left <= 0:
+        if self.exhausted == "time":
             raise BudgetSpent(f"the time limit of {self.seconds:.0f} s has passed")
+        if self.exhausted == "tokens":
+            raise BudgetSpent(f"the budget of {self.tokens} tokens is spent")
+
+    def costs(self) -> Costs:
+        """What has been spent until now."""
+        return Costs(
+            prompt_tokens=self.usage.prompt,
+            cached_tokens=self.usage.cached,
+            completion_tokens=self.usage.completion,
+            seconds=self.elapsed,
+            model_seconds=self.model_seconds,
+            test_seconds=self.test_seconds,
+        )

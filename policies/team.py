@@ -57,6 +57,14 @@ class Team:
             policy.close()
 
 
+def answering(policy: Policy, phase: str) -> tuple[Policy, bool]:
+    """Who answers in a phase, and whether it is the one that edits."""
+    if not isinstance(policy, Team):
+        return policy, True
+    member = policy.member(phase)
+    return member, member is policy.editor
+
+
 def open_team(
     open_one: Callable[[str], Policy], editor: str, members: Mapping[str, str | None]
 ) -> Policy:

@@ -59,8 +59,6 @@ def predict(
     )
     budget = outcome.budget
     assert budget is not None
-    spent = budget.usage.prompt - budget.usage.cached + budget.usage.completion
-    out_of = "time" if budget.seconds_left <= 0 else "tokens" if spent >= budget.tokens else ""
     return Prediction(
         instance_id=instance.instance_id,
         sample=sample,
@@ -68,14 +66,9 @@ def predict(
         status=outcome.status,
         message=f"{outcome.message}. {outcome.hint}".removesuffix(". "),
         trajectory=outcome.trajectory,
-        spent=out_of,
+        spent=budget.exhausted,
         attempts=outcome.attempts,
-        prompt_tokens=budget.usage.prompt,
-        cached_tokens=budget.usage.cached,
-        completion_tokens=budget.usage.completion,
-        seconds=budget.elapsed,
-        model_seconds=budget.model_seconds,
-        test_seconds=budget.test_seconds,
+        **budget.costs(),
     )
 
 

@@ -72,12 +72,7 @@ def draw(
         trajectories=sum(one.reward is not None for one in found),
         unscored=dict(Counter(one.why for one in found if one.reward is None)),
         tampered=sum(bool(one.components.get("tamper")) for one in found),
-        prompt_tokens=budget.usage.prompt,
-        cached_tokens=budget.usage.cached,
-        completion_tokens=budget.usage.completion,
-        seconds=budget.elapsed,
-        model_seconds=budget.model_seconds,
-        test_seconds=budget.test_seconds,
+        **budget.costs(),
     )
 
 

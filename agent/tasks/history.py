@@ -26,6 +26,7 @@ _DOCUMENT_NAMES = frozenset((
 ))  # fmt: skip
 _DOCUMENT_FOLDERS = frozenset({"doc", "docs", "changelog", "changes", "news", "newsfragments"})
 _SETTINGS = frozenset({"conftest.py", "noxfile.py", "sitecustomize.py", "usercustomize.py"})
+_COMMIT = re.compile(r"[0-9a-f]{40,}")
 _LINKS = frozenset({"120000", "160000"})
 _DIFF = (
     "-r", "-p", "--no-renames", "--no-ext-diff", "--no-textconv", "--no-color", "--full-index",
@@ -59,6 +60,8 @@ _MENTION = re.compile(rf"\s*[(\[]({_CLOSES}:?\s+)?{_REFERENCE}[)\]]", re.IGNOREC
 class Candidate:
     """A commit that looks like a fix. The patches turn `repo` at `parent` into the commit's tree.
 
+    `setup_patch` comes first: what of the difference is neither.
+
     `patch` holds the sources, `test_patch` the tests and what decides how they run; documents are
     in neither. `test_files` are the files of tests that the commit leaves changed.
     """
@@ -70,6 +73,12 @@ class Candidate:
     test_files: tuple[str, ...]
     patch: str
     test_patch: str
+    setup_patch: str = ""
+
+    @property
+    def name(self) -> str:
+        """The commit, shortened; a release's version as it is."""
+        return self.commit[:12] if _COMMIT.fullmatch(self.commit) else self.commit
 
 
 @dataclass(frozen=True)
@@ -193,6 +202,11 @@ def candidate_of(git: Repo, repo: str, parent: str, commit: str, message: str) -
     except UnicodeEncodeError:
         return None
     return Candidate(repo, commit, parent, message, test_files, patch, test_patch)
+
+
+def diff_of(git: Repo, before: str, after: str) -> str:
+    """How a commit or tree differs from another one, wholly."""
+    return _diff(git, before, after, _changes(git, before, after))
 
 
 def _changes(repo: Repo, parent: str, commit: str) -> list[_Change]:

@@ -34,7 +34,7 @@ MOST_BYTES = 256 * MIB
 FETCH_SECONDS = 60.0
 Mode = Literal["100644", "100755"]
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
-_OUT = re.compile(r"(^|/)([^/]+\.egg-info|\.git)/|^PKG-INFO$")
+_OUT = re.compile(r"(^|/)([^/]+\.egg-info/|\.git(/|$))|^PKG-INFO$")
 _SUFFIX = ".tar.gz"
 
 
@@ -68,7 +68,7 @@ def releases(name: str) -> list[Release]:
             except (InvalidSdistFilename, InvalidVersion):
                 continue
             digest = file["hashes"].get("sha256")
-            final = not version.is_prerelease and not file.get("yanked")
+            final = not (version.is_prerelease or version.epoch or file.get("yanked"))
             if final and digest and project == canonicalize_name(name):
                 raw = file["filename"].removesuffix(_SUFFIX).rpartition("-")[2]
                 if file["filename"].endswith(_SUFFIX):
@@ -93,7 +93,7 @@ def release(name: str, version: str, commit: str | None = None) -> Archive:
     digest = hashlib.sha256(data).hexdigest()
     try:
         files, licence = _unpacked(data)
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         raise EnvironmentFailure(
             f"{name} {version}: the source archive cannot be read: {error}"
         ) from error

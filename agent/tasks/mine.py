@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from tools.sandbox.base import File
 from tools.testing.results import TestRun
 
 RUNS = 2
+_PACKAGE = re.compile(r"pypi:([A-Za-z0-9][\w.-]*)")
 
 
 class Tried(BaseModel):
@@ -70,8 +72,9 @@ def mine_tasks(
                 continue
             tried = done.get(candidate.commit)
             if tried is None:
-                tried = _try(candidate, settings, issues, packages, test_command)
-                journal.append(tried)
+                tried, lasting = _try(candidate, settings, issues, packages, test_command)
+                if lasting:
+                    journal.append(tried)
             if tried.task is not None:
                 found.append(tried.task)
             else:
@@ -85,9 +88,10 @@ def mine_tasks(
 @contextmanager
 def _candidates(repo: str, limit: int, any_fix: bool) -> Iterator[Iterator[Candidate | Problem]]:
     """The fixes in a git history, or among the releases of `pypi:NAME`. Raises AgentError."""
-    package = repo.removeprefix("pypi:")
-    if package != repo:
-        yield release_candidates(package, limit, any_fix)
+    if package := _PACKAGE.fullmatch(repo):
+        yield release_candidates(package[1], limit, any_fix)
+    elif repo.startswith("pypi:"):
+        raise UsageError(f"{repo} is no package", "Write pypi:NAME, without a version.")
     else:
         with repository(repo) as git:
             yield candidates(git, repo, limit, any_fix)
@@ -99,15 +103,16 @@ def _try(
     issues: Mapping[int, str],
     packages: tuple[str, ...] | None,
     test_command: str | None,
-) -> Tried:
+) -> tuple[Tried, bool]:
+    """What became of a fix, and whether that is so for good."""
     issue = statement(candidate.message, candidate.patch, issues)
     try:
         if not issue:
             raise UsageError("its message says nothing that may be told")
         task = validated(candidate, issue, settings, packages, test_command)
     except Exception as error:
-        return Tried(commit=candidate.commit, problem=told(error))
-    return Tried(commit=candidate.commit, task=task)
+        return Tried(commit=candidate.commit, problem=told(error)), isinstance(error, UsageError)
+    return Tried(commit=candidate.commit, task=task), True
 
 
 def validated(
@@ -124,7 +129,7 @@ def validated(
     source = fetch(candidate.repo, candidate.parent)
     needs = declared(source.files) if packages is None else packages
     setup = pinned(EnvironmentSetup(packages=needs, test_command=test_command))
-    visible = patched(source.files, candidate.test_patch)
+    visible = patched(patched(source.files, candidate.setup_patch), candidate.test_patch)
     before = [passed(_run(visible, settings, setup, seed)) for seed in range(RUNS)]
     fixed = patched(visible, candidate.patch)
     after = [passed(_run(fixed, settings, setup, seed)) for seed in range(RUNS)]
@@ -135,15 +140,17 @@ def validated(
     if any(is_pseudo(test) for test in lost):
         raise UsageError("its tests have no names")
     return Instance(
-        instance_id=f"{project_of(candidate.repo)}.{candidate.commit[:12]}",
+        instance_id=f"{project_of(candidate.repo)}.{candidate.name}",
         repo=candidate.repo,
         base_commit=candidate.parent,
         problem_statement=issue,
         patch=candidate.patch,
         test_patch=candidate.test_patch,
+        setup_patch=candidate.setup_patch,
         fail_to_pass=tuple(lost),
         pass_to_pass=tuple(test for test in good if all(test in tests for tests in before)),
         environment_setup=setup,
+        licence=source.licence,
         family="mined",
     )
 

@@ -1,35 +1,26 @@
 """Releases of a package that may become tasks: each against the one before it.
 
-A release without a repository of its own has no commits, but two source archives differ as two
-commits do, and the change log says in words what was mended.
+Two source archives differ as two commits do, and the change log says in words what was mended.
 """
 
 from __future__ import annotations
 
 import io
-import re
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from agent.repository import git_errors
-from agent.status import AgentError
-from agent.tasks.history import Candidate, candidate_of, is_fix
+from agent.repository import scratch_repository
+from agent.tasks.changelog import section, told_by
+from agent.tasks.history import Candidate, candidate_of, diff_of, is_fix
 from agent.tasks.index import Archive, Release, release, releases
 from agent.tasks.problems import Problem, told
+from agent.verify.protected import is_protected
 from tools.sandbox.base import File
 
 if TYPE_CHECKING:
     from git import Repo
-
-_CHANGE_LOG = re.compile(r"change|history|news|release|version|whatsnew|readme", re.IGNORECASE)
-_TEXTS = frozenset({"", ".md", ".rst", ".txt"})
-_HEADING = re.compile(r"(?![-*+] )[^\w]*(?:[A-Za-z][\w.-]*\s+)?[\W_]*v?(\d+(?:\.\w+)+)\b.{0,40}$")
-_TITLE = re.compile(r"#+\s")
-_RULE = re.compile(r"([-=~^#*_.\"'])\1{2,}\s*$")
 
 
 def release_candidates(
@@ -38,17 +29,16 @@ def release_candidates(
     """At most `limit` fixes among the releases of a package, newest first.
 
     They change what `candidates` of a history change, and their change log speaks of a fix
-    unless `any_release`. An archive that cannot be read is a problem, and the others go on.
-    Raises EnvironmentFailure when the index has no such package.
+    unless `any_release`. What cannot be read is a problem, and the others go on. Raises
+    EnvironmentFailure when the index has no such package.
     """
     found = 0
     for old, new in reversed(list(pairwise(releases(name)))):
         if found >= limit:
             return
         try:
-            before, after = (release(name, each.version, each.commit) for each in (old, new))
-            candidate = _candidate(name, old, new, before, after, any_release)
-        except AgentError as error:
+            candidate = _candidate(name, old, new, any_release)
+        except Exception as error:
             yield Problem(where=f"pypi:{name}=={new.version}", problem=told(error))
             continue
         if candidate is not None:
@@ -56,65 +46,56 @@ def release_candidates(
             yield candidate
 
 
-def change_log(files: Iterable[File], version: str) -> list[str]:
-    """What the change logs among the files say of a version: the lines below its heading."""
-    for file in files:
-        path = PurePosixPath(file.path)
-        if _CHANGE_LOG.search(path.stem) and path.suffix.lower() in _TEXTS:
-            lines = file.data.decode("utf-8", "replace").splitlines()
-            if any(said := list(_section(lines, version))):
-                return said
-    return []
-
-
-def told_by(lines: Sequence[str]) -> str:
-    """The text of a section without titles and rules."""
-    kept = [
-        line.rstrip()
-        for line, below in zip(lines, [*lines, ""][1:], strict=True)
-        if not (_TITLE.match(line) or _RULE.match(line) or _RULE.match(below))
-    ]
-    return "\n".join(kept).strip()
-
-
-def _section(lines: Iterable[str], version: str) -> Iterator[str]:
-    inside = False
-    for line in lines:
-        if heading := _HEADING.match(line):
-            inside = heading[1] == version
-        elif inside:
-            yield line
-
-
-def _candidate(
-    name: str, old: Release, new: Release, before: Archive, after: Archive, any_release: bool
-) -> Candidate | None:
-    import git
-
-    section = change_log(after.files, new.version)
-    if not (any_release or is_fix("\n".join(section))):
+def _candidate(name: str, old: Release, new: Release, any_release: bool) -> Candidate | None:
+    after = release(name, new.version, new.commit)
+    lines = section(after.files, name, old.version, new.version)
+    if not (any_release or is_fix("\n".join(lines))):
         return None
-    with (
-        tempfile.TemporaryDirectory(prefix="apprentice-") as folder,
-        git_errors(),
-        git.Repo.init(folder, bare=True) as repo,
-    ):
-        same = set(before.files) & set(after.files)
-        bad, good = (_tree(repo, set(archive.files) - same) for archive in (before, after))
-        found = candidate_of(repo, f"pypi:{name}=={old.version}", bad, good, told_by(section))
-    return found and replace(found, parent=old.commit, commit=new.version)
+    before = release(name, old.version, old.commit)
+    files = bumped(before, after, old.version, new.version)
+    same = set(before.files) & set(after.files)
+    with scratch_repository() as git:
+        trees = (before.files, files, after.files)
+        first, base, last = (_tree(git, set(tree) - same) for tree in trees)
+        found = candidate_of(git, f"pypi:{name}=={old.version}", base, last, told_by(lines))
+        if found is None:
+            return None
+        setup = diff_of(git, first, base)
+    return replace(found, parent=old.commit, commit=new.version, setup_patch=setup)
 
 
-def _tree(repo: Repo, files: Iterable[File]) -> str:
+def bumped(before: Archive, after: Archive, old: str, new: str) -> list[File]:
+    """The files of a release with those lines as in the next where only the version differs.
+
+    So a test of the version's number is no part of the fix, which no issue could tell.
+    """
+    later = {file.path: file.data for file in after.files}
+    files = []
+    for file in before.files:
+        data = file.data
+        if data != later.get(file.path, data) and not is_protected(file.path):
+            there = set(later[file.path].splitlines())
+            lines = [_bump(line, there, old, new) for line in data.splitlines(keepends=True)]
+            data = b"".join(lines)
+        files.append(replace(file, data=data))
+    return files
+
+
+def _bump(line: bytes, there: set[bytes], old: str, new: str) -> bytes:
+    more = line.replace(old.encode(), new.encode())
+    return more if line.rstrip(b"\r\n") not in there and more.rstrip(b"\r\n") in there else line
+
+
+def _tree(git: Repo, files: Iterable[File]) -> str:
     """The id of a git tree of these files."""
     from git import BaseIndexEntry, IndexEntry, IndexFile
     from gitdb import IStream  # type: ignore[import-untyped]
 
-    index = IndexFile(repo)
+    index = IndexFile(git)
     index.entries.clear()
     for file in files:
         stream = IStream("blob", len(file.data), io.BytesIO(file.data))
-        blob = repo.odb.store(stream).binsha
+        blob = git.odb.store(stream).binsha
         entry = BaseIndexEntry((int(file.mode, 8), blob, 0, file.path))
         index.entries[file.path, 0] = IndexEntry.from_base(entry)
     return str(index.write_tree().hexsha)

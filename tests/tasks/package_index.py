@@ -15,13 +15,17 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Index:
-    """Source archives of the package `shop` by file name; `promised` is the digest it claims."""
+    """Source archives of the package `shop` by file name; `promised` is the digest it claims.
+
+    What else is asked for is to be had at the index `upstream`, if one is named.
+    """
 
     archives: dict[str, bytes] = field(default_factory=dict)
     yanked: set[str] = field(default_factory=set)
     promised: str | None = None
     asked: list[str] = field(default_factory=list)
     url: str = ""
+    upstream: str = ""
 
     def page(self) -> bytes:
         files = [
@@ -49,6 +53,11 @@ def serving() -> Iterator[Index]:
                 body = index.page()
             elif folder == "/files" and name in index.archives:
                 body = index.archives[name]
+            elif index.upstream:
+                self.send_response(302)
+                self.send_header("Location", index.upstream + self.path.removeprefix("/simple"))
+                self.end_headers()
+                return
             else:
                 self.send_error(404)
                 return

@@ -75,7 +75,6 @@ def test_a_fix_is_split_into_its_source_and_its_tests(git_repo):
         ("Fix tests only", {"tests/test_lib.py": "x = 1\n"}),
         ("Fix source only", {"lib.py": "x = 1\n"}),
         ("Fix and document", {"CHANGES.rst": "x\n", "docs/conf.py": "", "test_a.py": "x = 1\n"}),
-        ("Fix and tell", {"AUTHORS": "x\n", ".github/x.py": "", "test_a.py": "x = 1\n"}),
         ("Fix with a fixture", {"lib.py": "x = 1\n", "tests/conftest.py": "x = 1\n"}),
         ("Fix and drop its test", {"lib.py": "x = 1\n", "tests/test_lib.py": None}),
         ("Fix much", {"lib.py": "x = 1\n" * 200, "test_a.py": "x = 1\n"}),
@@ -108,6 +107,15 @@ def test_what_a_fix_is_called(git_repo, message):
     root = git_repo(BASE)
     commit(root, message, FIX)
     assert [c.message.strip() for c in found(root)] == [message]
+
+
+def test_documents_and_hidden_folders_are_no_part_of_a_fix(git_repo):
+    root = git_repo(BASE)
+    commit(root, "Fix f", {**FIX, "AUTHORS": "x\n", ".changes/x.py": "x\n", "lib.cfg": "x\n"})
+    (candidate,) = found(root)
+    assert "lib.cfg" in candidate.patch
+    assert "AUTHORS" not in candidate.patch + candidate.test_patch
+    assert ".changes" not in candidate.patch + candidate.test_patch
 
 
 def test_any_commit_may_be_asked_for(git_repo):

@@ -1,10 +1,12 @@
 """Tasks from the history of real repositories, through the command line."""
 
 import json
+import os
 import subprocess
 
 import pytest
 
+from agent.tasks.index import DEFAULT_INDEX
 from agent.tasks.instance import read_instances
 from tests.agent.shop import agent
 from tests.documents import conforms
@@ -14,6 +16,7 @@ from tests.tasks.samples import MODULE, NEEDS, TESTS
 pytestmark = pytest.mark.slow
 
 NEW_TEST = '\n\ndef test_initials_of_blanks():\n    assert initials(" a  b ") == "AB"\n'
+INDEX = os.environ.get("PIP_INDEX_URL", DEFAULT_INDEX).rstrip("/")
 BROKEN = MODULE.replace(" if word)", ")")
 
 
@@ -86,6 +89,7 @@ def test_a_history_without_fixes_is_told(git_repo, tmp_path):
 
 
 def test_a_release_of_a_package_becomes_a_task(index, tmp_path):
+    index.upstream = INDEX
     for version, module, tests in (("1.0", BROKEN, TESTS), ("1.1", MODULE, TESTS + NEW_TEST)):
         files = {
             "sums.py": module,

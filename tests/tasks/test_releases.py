@@ -5,10 +5,13 @@ import hashlib
 import pytest
 
 from agent.status import EnvironmentFailure
+from agent.tasks.changelog import section, told_by
 from agent.tasks.history import Candidate
 from agent.tasks.index import releases
 from agent.tasks.problems import Problem
-from agent.tasks.releases import change_log, release_candidates, told_by
+from agent.tasks.releases import release_candidates
+from agent.tasks.sources import fetch
+from agent.tasks.tree import patched
 from tests.tasks.package_index import sdist
 from tools.sandbox.base import File
 
@@ -21,7 +24,7 @@ LOG = b"""\
 
 - `total` forgot the discount.
 
-## 1.0.1
+## 0.9
 
 Fixed nothing.
 """
@@ -81,16 +84,58 @@ def test_an_archive_that_cannot_be_read_is_told_and_the_others_go_on(index):
     assert found.commit == "1.1.0"
 
 
+def test_a_new_number_of_the_version_is_no_part_of_the_fix(index):
+    old = b'__version__ = "1.0"\nx = 1\nmost = "1.0"\n'
+    new = b'__version__ = "1.1.0"\nx = 2\nmost = "1.0"\n'
+    publish(index, "1.0", old)
+    publish(index, "1.1.0", new, tests=b"def test(): pass\n", log=LOG)
+    (found,) = release_candidates("shop", 10)
+    assert "version" in found.setup_patch
+    assert "x = 2" not in found.setup_patch
+    assert [line for line in found.patch.splitlines() if line[:1] in "+-"][2:] == [
+        "-x = 1",
+        "+x = 2",
+    ]
+    base = fetch(found.repo, found.parent).files
+    fixed = patched(patched(patched(base, found.setup_patch), found.test_patch), found.patch)
+    assert {file.path: file.data for file in fixed}["shop.py"] == new
+
+
+def test_names_are_kept_and_odd_ones_end_nothing(index):
+    publish(index, "1.0", b"x = 1\n")
+    publish(index, "1.1.0", b"x = 2\n", tests=b"def test(): pass\n", log=LOG)
+    members = {"x/é.py": b"x = 1\n", "x/.git": b"gitdir: /\n", "x/test_shop.py": b"x = 2\n"}
+    index.archives["shop-1.2.tar.gz"] = sdist(members)
+    members |= {"x/é.py": b"x = 2\n", "x/a:b/\udcff.py": b"", "x/test_shop.py": b"x = 3\n"}
+    index.archives["shop-1.3.tar.gz"] = sdist(members)
+    found = list(release_candidates("shop", 10, any_release=True))
+    assert [getattr(each, "commit", "told") for each in found] == ["told", "1.2", "1.1.0"]
+    assert "+++ b/é.py" in found[1].patch
+    assert ".git" not in found[1].patch.replace("--git", "")
+
+
 @pytest.mark.parametrize(
     ("path", "text", "said"),
     [
         ("CHANGES", "1.1.0\n=====\n\n* Mended.\n\n1.0\n===\n* Made.\n", "* Mended."),
         ("HISTORY.rst", "v1.1.0, 2020-01-01\n------------------\nFixes\n~~~~~\na\n", "a"),
-        ("docs/changelog.md", "## [1.1.0]\n* for 3.8 too\n## [1.0.9]\n* b\n", "* for 3.8 too"),
-        ("NEWS", "Version 1.1.01\na\nVersion 1.1\nb\n", ""),
+        ("docs/changelog.md", "## [1.1.0]\n* for 3.8 too\n## [1.0]\n* b\n", "* for 3.8 too"),
+        ("NEWS", "Version 1.1.1\na\nVersion 1.0\nb\n", ""),
+        ("NEWS", "1.1.1\na\n1.1.0\nb\n1.0.5\nc\n1.0\nd\n", "b\nc"),
+        ("CHANGES", "1.1.0\n\n  * Python 3.12 support\n\nPython 3.11 is gone.\n", "all"),
+        ("C.md", "# 1.1\na\n", ""),
+        ("CHANGES.md", "# [1.1.0](https://x.org/c/v1.0...v1.1.0) (2024-05-01)\na\n", "a"),
+        ("CHANGES.md", "What's new in shop 1.1\n======\na\n", "a"),
+        ("tests/changes.txt", "1.1.0\na\n", ""),
         ("shop/changes.py", "1.1.0\na\n", ""),
     ],
 )
 def test_what_a_change_log_says_of_a_version(path, text, said):
-    files = [File("shop.py", b"1.1.0\na\n"), File(path, text.encode())]
-    assert told_by(change_log(files, "1.1.0")) == said
+    readme = File("README.md", b"# shop 1.1.0\n")
+    found = told_by(section([readme, File(path, text.encode())], "shop", "1.0", "1.1.0"))
+    assert found == (text.partition("\n")[2].strip() if said == "all" else said)
+
+
+def test_a_readme_is_read_when_there_is_no_change_log():
+    readme = File("README.md", b"## 1.1.0\nFix a.\n")
+    assert section([readme], "shop", "1.0", "1.1.0") == ["Fix a."]

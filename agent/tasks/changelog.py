@@ -1,0 +1,84 @@
+"""What a change log says of a version."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import PurePosixPath
+
+from packaging.version import InvalidVersion, Version
+
+from agent.verify.protected import is_protected
+from tools.sandbox.base import File
+
+_NAMES = re.compile(r"change|history|news|release|version|whatsnew", re.IGNORECASE)
+_README = re.compile(r"readme", re.IGNORECASE)
+_TEXTS = frozenset({"", ".md", ".rst", ".txt"})
+_HEADING = re.compile(
+    r"(?P<before>\D*?)v?(?P<number>\d+(?:\.\d+)*(?:[-.]?(?:a|b|rc|post|dev)\d+)?)(?!\w)(?P<rest>.*)"
+)
+_WORD = re.compile(r"[A-Za-z][\w'-]*")
+_WORDS = frozenset((
+    "changelog", "changes", "for", "in", "new", "notes", "release", "released", "version", "what's",
+))  # fmt: skip
+_DATED = re.compile(r"[\])]*\W*(?:\D{0,20}\d{4}[^a-z]{0,20}|unreleased)?\W*", re.IGNORECASE)
+_TITLE = re.compile(r"#+\s")
+_RULE = re.compile(r"([-=~^#*_.\"'])\1{2,}\s*$")
+
+
+def section(files: Iterable[File], package: str, old: str, new: str) -> list[str]:
+    """The lines of the change log among the files on what came after `old`, up to `new`.
+
+    Empty when there is none, or it says nothing. A README is looked into last.
+    """
+    texts = [
+        file
+        for file in files
+        if PurePosixPath(file.path).suffix.lower() in _TEXTS and not is_protected(file.path)
+    ]
+    for pattern in (_NAMES, _README):
+        for file in texts:
+            if pattern.search(PurePosixPath(file.path).stem):
+                lines = file.data.decode("utf-8", "replace").splitlines()
+                said = list(_between(lines, package, Version(old), Version(new)))
+                if any(line.strip() for line in said):
+                    return said
+    return []
+
+
+def told_by(lines: Sequence[str]) -> str:
+    """The text of a section without titles and rules."""
+    kept = [
+        line.rstrip()
+        for line, below in zip(lines, [*lines, ""][1:], strict=True)
+        if not (_TITLE.match(line) or _RULE.match(line) or _RULE.match(below))
+    ]
+    return "\n".join(kept).strip()
+
+
+def _between(lines: Sequence[str], package: str, old: Version, new: Version) -> Iterator[str]:
+    inside = False
+    for line, below in zip(lines, [*lines, ""][1:], strict=True):
+        version = _version(line, below, package)
+        if version is not None:
+            inside = old < version <= new
+        elif inside:
+            yield line
+
+
+def _version(line: str, below: str, package: str) -> Version | None:
+    """The version whose heading a line is; None when it is none.
+
+    It stands in a title, or at the start of a line of its own, with a date at most.
+    """
+    titled = bool(_TITLE.match(line) or (_RULE.match(below) and not _RULE.match(line)))
+    match = _HEADING.match(re.sub(re.escape(package), "", line, count=1, flags=re.IGNORECASE))
+    if match is None or not {w.lower() for w in _WORD.findall(match["before"])} <= _WORDS:
+        return None
+    alone = line[:1].isalnum() and "." in match["number"] and _DATED.fullmatch(match["rest"])
+    if not (titled or alone):
+        return None
+    try:
+        return Version(match["number"])
+    except InvalidVersion:
+        return None
