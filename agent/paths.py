@@ -13,6 +13,19 @@ IMPORT_ROOTS = ("src", "lib", "python")
 """Folders of a repository that modules are imported from, beside its top."""
 
 
+def module_of(path: str) -> str:
+    """The name by which a Python file is imported; empty for other files."""
+    pure = PurePosixPath(path)
+    if pure.suffix != ".py":
+        return ""
+    parts = [*pure.parts[:-1], pure.stem]
+    if parts[0] in IMPORT_ROOTS:
+        del parts[0]
+    if parts and parts[-1] == "__init__":
+        del parts[-1]
+    return ".".join(parts)
+
+
 def is_plain(path: str) -> bool:
     """Whether a path, as git gives it, names a file below the root and outside of `.git`.
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from agent.actions import FormatError, constraint, form, parse
 from agent.config import Settings
 from agent.context.prompts import render
+from agent.paths import module_of
 from agent.session import Session
 from agent.task import Budget
 from agent.workspace import Workspace, timed
-from policies.base import Message, Policy, Sampling
+from policies.base import Completion, Message, Policy, Sampling
 from policies.experience.events import Observed
 from tools.edit import CREATE_FILE
 from tools.sandbox.base import File, Sandbox
@@ -18,15 +20,18 @@ from tools.testing.results import TestRun
 
 TRIES = 4
 MAX_TOKENS = 400
+MOST_IMPORTS = 6
 _WRONG_REASONS = (
     "ImportError", "ModuleNotFoundError", "SyntaxError", "NameError", "IndentationError",
     "fixture", "FileNotFoundError",
 )  # fmt: skip
+_IMPORTS_PYTEST = re.compile(r"^\s*import pytest\b", re.MULTILINE)
 _EXCEPTION = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Iteration|Exit)\b")
 
 
 def write_reproduction(
     issue: str,
+    suspects: Iterable[str],
     session: Session,
     policy: Policy,
     sandbox: Sandbox,
@@ -36,21 +41,21 @@ def write_reproduction(
 ) -> tuple[File, TestRun] | None:
     """A test file that fails on the untouched code for the issue's reason, with its run.
 
-    Returns None when no try is accepted. Raises BudgetSpent. Only for pytest.
+    A test that is refused is answered with the reason. `suspects` are ids of symbols. Returns
+    None when no try is accepted. Raises BudgetSpent. Only for pytest.
     """
     if workspace.command.framework != "pytest":
         return None
     path = _free_path(workspace)
-    session.prompt(
-        Message(role="user", content=render("reproduce", form=form(CREATE_FILE))),
-        attempt=-1, round=None, phase="reproduce",
-    )  # fmt: skip
+    text = render("reproduce", form=form(CREATE_FILE), imports=imports(suspects))
+    session.prompt(Message(role="user", content=text), attempt=-1, round=None, phase="reproduce")
     base = sandbox.snapshot()
     for number in range(TRIES):
         budget.check()
-        code = _ask(session, policy, settings, budget, path, number)
-        if code is None:
-            _again(session, number, "it is not in that form, or too long")
+        completion = _ask(session, policy, settings, budget, path, number)
+        code = _code(completion)
+        if not code:
+            _again(session, completion, number, "it is not in that form, or too long")
             continue
         file = File(path, code.encode())
         sandbox.write(path, file.data)
@@ -67,13 +72,13 @@ def write_reproduction(
         )  # fmt: skip
         if not why:
             return file, run
-        _again(session, number, why)
+        _again(session, completion, number, why)
     return None
 
 
 def _ask(
     session: Session, policy: Policy, settings: Settings, budget: Budget, path: str, number: int
-) -> str | None:
+) -> Completion:
     sampling = Sampling(
         temperature=0.0 if number == 0 else settings.temperature,
         max_tokens=MAX_TOKENS,
@@ -83,19 +88,37 @@ def _ask(
     clock = timed()
     completion = policy.sample(session.messages(-1), 1, sampling, limit, session.progress)[0]
     budget.charge(completion.usage, clock())
-    session.record(
-        completion, sampling, limit, attempt=-1, round=number, phase="reproduce", group="reproduce"
-    )
+    session.record(completion, sampling, limit, attempt=-1, round=number, phase="reproduce")
+    return completion
+
+
+def _code(completion: Completion) -> str:
+    """The test file that a completion holds, with the import that small models forget."""
     try:
-        return str(parse(completion, [CREATE_FILE])[0].arguments.get("content", "")) or None
+        code = str(parse(completion, [CREATE_FILE])[0].arguments.get("content", ""))
     except FormatError:
-        return None
+        return ""
+    forgotten = "pytest." in code and not _IMPORTS_PYTEST.search(code)
+    return f"import pytest\n{code}" if forgotten else code
 
 
-def _again(session: Session, number: int, why: str) -> None:
+def _again(session: Session, completion: Completion, number: int, why: str) -> None:
     """Tell the policy why its test is not accepted."""
+    if number + 1 == TRIES:
+        return
     text = render("reproduce_again", why=why)
-    session.prompt(Message(role="user", content=text), attempt=-1, round=number, phase="reproduce")
+    calls = [call.id for call in completion.tool_calls]
+    replies = [Message(role="tool", content=text, tool_call_id=call) for call in calls]
+    for message in replies or [Message(role="user", content=text)]:
+        session.prompt(message, attempt=-1, round=number, phase="reproduce")
+
+
+def imports(suspects: Iterable[str]) -> list[str]:
+    """How the functions and classes that the suspects are or belong to are imported."""
+    places = (symbol.split("::", 1) for symbol in suspects)
+    named = ((module_of(path), name.split(".", 1)[0]) for path, name in places)
+    lines = (f"from {module} import {name}" for module, name in named if module)
+    return list(dict.fromkeys(lines))[:MOST_IMPORTS]
 
 
 def refusal(run: TestRun, issue: str) -> str:
@@ -115,6 +138,8 @@ def refusal(run: TestRun, issue: str) -> str:
         if any(reason in message for reason in _WRONG_REASONS if reason not in named):
             return f"it fails for a reason of its own: {message[:120]}"
         raised = failure.exception.rpartition(".")[2] if failure else ""
+        if raised.endswith("Warning") and raised not in named:
+            return f"it fails with {raised}, of which the issue says nothing"
         if named and raised and raised not in named | {"AssertionError", "Failed"}:
             return f"it fails with {raised}, of which the issue says nothing"
     return ""

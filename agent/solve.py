@@ -265,6 +265,7 @@ class _Run:
         assert self.before is not None
         found = write_reproduction(
             self.task.issue,
+            self.brief.sources,
             self.session,
             self.policy,
             sandbox,

@@ -40,7 +40,9 @@ def train(
     gold: Annotated[
         Path | None, typer.Option(help="sft: conversations to learn as well, as JSONL.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps; default: one pass.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps of the policy; default: one pass.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Order of the data, first weights.")] = 0,
     change: Annotated[
         Many, typer.Option("--set", metavar="KEY=VALUE", help="A setting, as loss.kl=0.01.")

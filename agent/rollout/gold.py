@@ -55,7 +55,7 @@ def gold_edit(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> GoldEd
 
 def plan_answer(edit: GoldEdit) -> str:
     """What to answer when asked for the cause."""
-    return f"{PLAN.name}\ncause: {edit.cause}\nsymbol: {edit.symbol}"
+    return f"{PLAN.name}\ncause: {edit.cause}\nsymbol: {edit.symbol}\n"
 
 
 def edit_answer(edit: GoldEdit) -> str:

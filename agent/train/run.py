@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from agent.train.adapter import Start, keep, start_of
 from agent.train.data import read_gold, stored
 from agent.train.request import Request, Trainer
 from agent.train.settings import config_class, configured
+from agent.workers.folder import alone
 from policies.learning.batch import Groups, Trajectory, grouped
 from policies.learning.run import OnRow, Run
 from policies.learning.workers import Workers
@@ -60,9 +62,10 @@ def train(request: Request, on_row: OnRow | None = None) -> Trained:
     )
     data = _data_digest(groups, rows)
     identity = _identity(request, config, base.identity, start, dtype, data)
-    run = Run(request.out, identity, workers, on_row)
-    _seed(config.seed)
-    adapter = _fit(request.trainer, config, base, start, found, groups, rows, run)
+    with alone(request.out, "agent train") if workers.first else nullcontext():
+        run = Run(request.out, identity, workers, on_row)
+        _seed(config.seed)
+        adapter = _fit(request.trainer, config, base, start, found, groups, rows, run)
     lineage = json.loads((adapter / "lineage.json").read_text(encoding="utf-8"))
     name = ""
     if workers.first and request.trainer != "reward":

@@ -19,6 +19,17 @@ def held(path: Path, plan: BaseModel, command: str) -> Iterator[None]:
 
     Raises AgentError when another process is at work in it, or it holds another plan.
     """
+    with alone(path, command):
+        _claim(path, plan)
+        yield
+
+
+@contextmanager
+def alone(path: Path, command: str) -> Iterator[None]:
+    """Make the folder, and keep other processes out of it while `command` is at work there.
+
+    Raises AgentError when another process is, or it cannot be written.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / "lock").open("a")
@@ -32,7 +43,6 @@ def held(path: Path, plan: BaseModel, command: str) -> Iterator[None]:
                 f"another `{command}` is at work in {path}",
                 "Wait until it ends, or name another folder with --out.",
             ) from error
-        _claim(path, plan)
         yield
 
 

@@ -61,11 +61,10 @@ class Worker:
             if self.process is not None:
                 return self.process
             process = self.process = subprocess.Popen(
-                [sys.executable, "-m", "agent.workers.inside"],
+                [sys.executable, "-P", "-m", "agent.workers.inside"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
-                cwd=os.sep,
             )
         start = {
             "jobs": self.jobs,

@@ -15,13 +15,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent.evaluate.report import Summary
+from agent.tasks.choose import choose
+from agent.tasks.instance import read_instances, write_text
 
 STAGES = ("base", "larger", "warm", "rejection", "grpo", "ppo")
 FIRST_ANSWER = {
@@ -32,145 +39,216 @@ FIRST_ANSWER = {
     "APPRENTICE_TEMPERATURE": "0.8",
 }
 SANDBOX = ("--sandbox", "bubblewrap")
-A_ROUND = 40
-"""Tasks of a round of `grpo` and `ppo`."""
+SETTINGS = {
+    "sft": ("save_every=5",),
+    "grpo": ("save_every=1", "data.groups_per_step=1", "learning_rate=2e-4"),
+    "ppo": ("save_every=2", "data.groups_per_step=1", "learning_rate=1e-4"),
+}
+PARENT = {"rejection": "warm", "grpo": "rejection", "ppo": "rejection"}
+SHOWN_K = 2
+
+
+@dataclass
+class State:
+    """What has been done, by name, and the wall seconds that it took; kept in `stages.json`."""
+
+    path: Path
+    done: dict[str, Any] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> State:
+        path = folder / "stages.json"
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return cls(path, **kept)
+
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """What `make` gives, made once; the time of all tries at it counts."""
+        if name not in self.done:
+            clock = time.monotonic()
+            try:
+                self.done[name] = make()
+            finally:
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - clock
+                kept = {"done": self.done, "seconds": self.seconds}
+                write_text(self.path, json.dumps(kept, indent=2) + "\n")
+        return self.done[name]
+
+    def hours(self, names: Iterable[str]) -> float:
+        """The time that these took together."""
+        return sum(self.seconds.get(name, 0.0) for name in names) / 3600
 
 
 def main() -> int:
     """Run what has not been run, then print the table."""
     options = _parser().parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    state = State.read(options.out)
     for stage in () if options.report else (options.stage or STAGES):
-        if stage not in _state(options):
-            model, hours = _learn(options, stage)
-            _evaluate(options, stage, model)
-            _keep(options, stage, model, hours)
-    _report(options)
+        model = state.done.get(stage) or _learn(options, state, stage)
+        state.once(f"eval {stage}", partial(_evaluate, options, stage, model))
+        state.once(stage, partial(str, model))
+    _report(options, state)
     return 0
 
 
-def _learn(options: argparse.Namespace, stage: str) -> tuple[str, float]:
-    """The model of a stage, and the hours that rollouts and training took."""
+def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
+    """The model of a stage."""
     if stage in ("base", "larger"):
-        return (options.model if stage == "base" else options.larger) + "@base", 0.0
+        return str(options.model if stage == "base" else options.larger) + "@base"
     if stage == "warm":
-        drawn, hours = _roll_out(options, "warm", f"{options.model}@base", samples=2)
+        base = f"{options.model}@base"
+        drawn = _roll_out(options, state, "warm", base, samples=2)
         gold = ["--gold", drawn / "gold.jsonl", "--set", "epochs=2"]
-        return _train(options, "warm", "sft", f"{options.model}@base", drawn, gold, hours)
-    before = _model(options, "warm" if stage == "rejection" else "rejection")
+        return _train(options, state, "warm", "sft", base, drawn, gold)
+    before = state.done.get(PARENT[stage])
+    if before is None:
+        raise SystemExit(f"the stage {PARENT[stage]!r} comes first")
     if stage == "rejection":
-        drawn, hours = _roll_out(options, "rejection", before, samples=4)
-        return _train(options, "rejection", "sft", before, drawn, [], hours)
-    model, spent, turn = before, 0.0, 0
-    while spent < options.hours:
+        drawn = _roll_out(options, state, "rejection", before, samples=4)
+        return _train(options, state, "rejection", "sft", before, drawn, [])
+    return _rounds(options, state, stage, before)
+
+
+def _rounds(options: argparse.Namespace, state: State, stage: str, model: str) -> str:
+    """Rollouts and training in turn. The first rollout is the same for `grpo` and `ppo`."""
+    rates = state.done["rollout rejection"]["pass_rates"]
+    turn = 0
+    while state.hours(_parts(stage, turn)) < options.hours:
         turn += 1
-        name = f"{stage}-{turn}"
-        if name not in _state(options):
-            drawn, hours = _roll_out(options, name, model, samples=8, limit=A_ROUND, seed=turn)
-            if _groups(drawn):
-                model, hours = _train(options, name, stage, model, drawn, [], hours)
-            _keep(options, name, model, hours)
-        model, spent = _model(options, name), spent + _state(options)[name]["hours"]
-    return model, spent
+        name = _drawn_for(stage, turn)
+        ids = informative(rates, options.tasks_a_round, turn)
+        drawn = _roll_out(options, state, name, model, samples=8, ids=ids, seed=turn)
+        rates = {**rates, **state.done[f"rollout {name}"]["pass_rates"]}
+        if state.done[f"rollout {name}"]["groups"]:
+            model = _train(options, state, f"{stage}-{turn}", stage, model, drawn, [])
+    return model
 
 
-def _groups(folder: Path) -> int:
-    """How many groups of a rollout teach anything."""
-    text = (folder / "summary.json").read_text(encoding="utf-8")
-    return int(json.loads(text)["groups"])
+def _drawn_for(stage: str, turn: int) -> str:
+    return "first" if turn == 1 else f"{stage}-{turn}"
+
+
+def _parts(stage: str, turns: int) -> list[str]:
+    """The names of what a stage's rounds do."""
+    if stage in ("warm", "rejection"):
+        return [f"rollout {stage}", f"train {stage}"]
+    rounds = range(1, turns + 1)
+    drawn = [f"rollout {_drawn_for(stage, turn)}" for turn in rounds]
+    return drawn + [f"train {stage}-{turn}" for turn in rounds]
+
+
+def informative(rates: Mapping[str, float], count: int, turn: int) -> list[str]:
+    """Tasks that are sometimes solved first, those nearest to one half; then others in turn."""
+    ids = sorted(rates)
+    random.Random(turn).shuffle(ids)
+    return sorted(ids, key=lambda task: abs(rates[task] - 0.5))[:count]
 
 
 def _roll_out(
     options: argparse.Namespace,
+    state: State,
     name: str,
     model: str,
     *,
     samples: int,
-    limit: int | None = None,
+    ids: Sequence[str] = (),
     seed: int = 0,
-) -> tuple[Path, float]:
-    folder = options.out / f"rollout-{name}"
-    more = ["--limit", limit] if limit else []
-    words = ["rollout", options.tasks, "--split", "train", "--model", model, "--out", folder]
-    words += ["--samples", samples, "--strategies", "conversation", "--rounds", 1, *more]
-    report = _agent(
-        options, [*words, "--timeout", options.seconds, "--seed", 1000 * seed, *SANDBOX]
-    )
-    return folder, report["seconds"] / 3600
+) -> Path:
+    folder: Path = options.out / f"rollout-{name}"
+    chosen = ["--ids", ",".join(ids)] if ids else ["--ids", ",".join(_train_ids(options))]
+    words = ["rollout", options.tasks, *chosen, "--model", model, "--out", folder]
+    words += ["--samples", samples, "--strategies", "conversation", "--rounds", 1]
+    words += ["--timeout", options.seconds, "--seed", 1000 * seed, *SANDBOX]
+
+    def run() -> dict[str, Any]:
+        report = _agent(words)
+        if not report["attempts"]:
+            raise SystemExit(f"nothing was sampled: {report['failed']}")
+        return {key: report[key] for key in ("pass_rate", "pass_rates", "groups", "tampered")}
+
+    state.once(f"rollout {name}", run)
+    return folder
+
+
+def _train_ids(options: argparse.Namespace) -> list[str]:
+    tasks = choose(read_instances(options.tasks)[0], "train", limit=options.train_limit)
+    return [task.instance_id for task in tasks]
 
 
 def _train(
     options: argparse.Namespace,
+    state: State,
     name: str,
     trainer: str,
     model: str,
     store: Path,
     more: Sequence[Any],
-    hours: float,
-) -> tuple[str, float]:
-    folder = options.out / f"train-{name}"
-    words = ["train", trainer, "--model", model, "--store", store, "--out", folder, *more]
-    report = _agent(options, words)
-    curves = json.loads((folder / "curves.json").read_text(encoding="utf-8"))["rows"]
-    return report["model"], hours + sum(row["seconds"] for row in curves) / 3600
+) -> str:
+    words = ["train", trainer, "--model", model, "--store", store, *more]
+    words += ["--out", options.out / f"train-{name}", "--dtype", options.dtype]
+    words += [word for change in SETTINGS[trainer] for word in ("--set", change)]
+    return str(state.once(f"train {name}", lambda: _agent(words)["model"]))
 
 
-def _evaluate(options: argparse.Namespace, stage: str, model: str) -> None:
+def _evaluate(options: argparse.Namespace, stage: str, model: str) -> bool:
     samples = options.samples if stage == "base" else options.fewer
     words = ["eval", options.tasks, "--split", "heldout", "--limit", options.limit]
     words += ["--model", model, "--samples", samples, "--attempts", 1, "--no-plots"]
     words += ["--timeout", options.seconds, "--out", options.out / f"eval-{stage}", *SANDBOX]
-    _agent(options, words)
+    for _ in range(2):
+        left = _agent(words)["unscored"]
+        if not left:
+            return True
+    raise SystemExit(f"{left} samples of {stage} could not be scored; start again to retry them")
 
 
-def _agent(options: argparse.Namespace, words: Sequence[Any]) -> dict[str, Any]:
-    """What a command prints as JSON; its progress is shown."""
+def _agent(words: Sequence[Any]) -> dict[str, Any]:
+    """What a command prints as JSON. When this process is to stop, the command is stopped."""
+    print("agent " + " ".join(map(str, words))[:500], file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "agent", *map(str, words), "--json"]
-    print("agent " + " ".join(map(str, words)), file=sys.stderr, flush=True)
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, env={**os.environ, **FIRST_ANSWER}, text=True
-    )
-    if done.returncode not in (0, 1):
-        raise SystemExit(done.stdout.strip() or f"it ended with {done.returncode}")
-    report: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    env = {**os.environ, **FIRST_ANSWER}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) as process:
+        try:
+            said, _ = process.communicate()
+        except KeyboardInterrupt:
+            process.terminate()
+            process.wait()
+            raise
+    if process.returncode not in (0, 1):
+        raise SystemExit(said.strip() or f"it ended with {process.returncode}")
+    report: dict[str, Any] = json.loads(said.splitlines()[-1])
     return report
 
 
-def _state(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    path = options.out / "stages.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-
-
-def _model(options: argparse.Namespace, stage: str) -> str:
-    state = _state(options)
-    if stage not in state:
-        raise SystemExit(f"the stage {stage!r} comes first")
-    return str(state[stage]["model"])
-
-
-def _keep(options: argparse.Namespace, stage: str, model: str, hours: float) -> None:
-    state = {**_state(options), stage: {"model": model, "hours": round(hours, 2)}}
-    text = json.dumps(state, indent=2) + "\n"
-    (options.out / "stages.json").write_text(text, encoding="utf-8")
-
-
-def _report(options: argparse.Namespace) -> None:
-    print("| stage | model | pass@1 | most samples | false claims | hours of learning |")
-    print("|---|---|---|---|---|---|")
-    for stage, kept in _state(options).items():
-        if stage not in STAGES:
+def _report(options: argparse.Namespace, state: State) -> None:
+    print(f"| stage | model | pass@1 | pass@{SHOWN_K} | most samples | false claims | hours |")
+    print("|---|---|---|---|---|---|---|")
+    for stage in STAGES:
+        if f"eval {stage}" not in state.done:
             continue
         path = options.out / f"eval-{stage}" / "summary.json"
         summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
-        first, last = summary.pass_at[0], summary.pass_at[-1]
-        cells = [
-            f"{100 * at.estimate:.1f} % ({100 * at.low:.0f}–{100 * at.high:.0f})"
-            for at in (first, last)
-        ]
+        at = {
+            found.k: f"{100 * found.estimate:.1f} % ({100 * found.low:.0f}–{100 * found.high:.0f})"
+            for found in summary.pass_at
+        }
+        most = max(at)
+        hours = f"{state.hours(_learning(stage, len(state.seconds))):.1f}"
         print(
-            f"| {stage} | {kept['model']} | {cells[0]} | pass@{last.k} {cells[1]} | "
-            f"{summary.false_claims} of {summary.claimed} | {kept['hours']} |"
+            f"| {stage} | {state.done.get(stage, '')} | {at[1]} | {at.get(SHOWN_K, '')} | "
+            f"pass@{most} {at[most]} | {summary.false_claims} of {summary.claimed} | {hours} |"
         )
+    print("\nhours: rollouts and training, of the stages that it stands on as well")
+
+
+def _learning(stage: str, turns: int) -> list[str]:
+    """The names of all that led to a stage's model."""
+    if stage in ("base", "larger"):
+        return []
+    before = _learning(PARENT[stage], turns) if stage in PARENT else []
+    return before + _parts(stage, turns)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -180,10 +258,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--larger", default="qwen2.5-coder-1.5b")
     parser.add_argument("--limit", type=int, default=60, help="held-out tasks")
+    parser.add_argument("--train-limit", type=int, help="tasks to learn from; default: all")
+    parser.add_argument("--tasks-a-round", type=int, default=24, help="of grpo and ppo")
     parser.add_argument("--samples", type=int, default=8, help="of a task, of the base")
     parser.add_argument("--fewer", type=int, default=2, help="of a task, of other stages")
     parser.add_argument("--seconds", type=float, default=120.0, help="of a sample")
     parser.add_argument("--hours", type=float, default=2.0, help="of each of grpo and ppo")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--stage", nargs="*", choices=STAGES)
     parser.add_argument("--report", action="store_true", help="run nothing")
     return parser

@@ -30,10 +30,10 @@ def replay(events: Iterable[Event], context_tokens: int | None = None) -> Replay
     """A policy that repeats the completions among `events`, with their tokens.
 
     Prompts are put together as in the run: what all attempts share and what the attempt said
-    before; for a group of siblings, what the attempt said of no round or of theirs; for a
-    reproduction without its earlier tries. The replay stops where its prompts differ from
-    these, for instance by a time in a test's output, and where a request of the run left
-    no completion. Raises PolicyError when `events` hold no completion or a broken one.
+    before; for a group of siblings, what the attempt said of no round or of theirs. The replay
+    stops where its prompts differ from these, for instance by a time in a test's output, and where
+    a request of the run left no completion. Raises PolicyError when `events` hold no completion
+    or a broken one.
     """
     seen: list[Prompted | Sampled] = []
     requests: list[tuple[str, str, list[Completion]]] = []
@@ -72,7 +72,7 @@ def _prompt(seen: list[Prompted | Sampled], asked: Sampled) -> list[Message]:
             continue
         if isinstance(event, Prompted):
             messages.append(event.message)
-        elif event.chosen and asked.phase != "reproduce":
+        elif event.chosen:
             messages.append(
                 Message(role="assistant", content=event.text, tool_calls=event.tool_calls)
             )

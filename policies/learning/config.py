@@ -25,7 +25,7 @@ class DriftConfig(Frozen):
 
 
 class PolicyTrainerConfig(Frozen):
-    """What GRPO and PPO share. `steps` None is one pass over the data."""
+    """What GRPO and PPO share. `steps` of the policy; None is one pass over the data."""
 
     steps: int | None = Field(None, ge=1)
     learning_rate: float = Field(5e-5, gt=0)

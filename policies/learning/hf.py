@@ -37,12 +37,12 @@ class TrlConfig(Frozen):
     epochs: float = Field(1.0, gt=0)
     steps: int | None = Field(None, ge=1)
     learning_rate: float = Field(1e-4, gt=0)
-    batch: int = Field(4, ge=1, description="sequences (or pairs) of a forward pass")
-    accumulate: int = Field(1, ge=1, description="forward passes of a step")
+    batch: int = Field(1, ge=1, description="sequences (or pairs) of a forward pass")
+    accumulate: int = Field(4, ge=1, description="forward passes of a step")
     warmup: int = Field(0, ge=0)
     grad_clip: float = Field(1.0, gt=0)
     longest: int = Field(4096, ge=8, description="longer sequences are left out")
-    save_every: int = Field(50, ge=1)
+    save_every: int = Field(10, ge=1)
     seed: int = 0
     checkpointing: bool = False
     adapters: AdapterConfig = AdapterConfig()

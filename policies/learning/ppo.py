@@ -31,13 +31,16 @@ if TYPE_CHECKING:
 
 
 class PpoConfig(PolicyTrainerConfig):
-    """PPO's own settings. In the first `value_warmup` steps only the values are trained."""
+    """PPO's own settings. In the first `value_passes` over the data only the values are trained.
+
+    They begin at zero: without such a pass the first advantages know no baseline but the mean.
+    """
 
     gamma: float = Field(1.0, gt=0, le=1)
     lam: float = Field(1.0, ge=0, le=1)
     value_clip: float = Field(0.2, gt=0)
     value_learning_rate: float = Field(1e-4, gt=0)
-    value_warmup: int = Field(0, ge=0)
+    value_passes: int = Field(1, ge=0)
     whiten: bool = True
 
 
@@ -80,7 +83,8 @@ def train(base: SharedBase, data: Data, config: PpoConfig, run: Run) -> Path:
     ]
     step = run.restore(base, optimisers)
     per_epoch = data.steps_per_epoch(config.data)
-    steps = config.steps or per_epoch
+    alone = config.value_passes * per_epoch
+    steps = alone + (config.steps or per_epoch)
     while step < steps:
         meter = Meter(run.workers)
         if step % per_epoch == 0:
@@ -96,6 +100,17 @@ def train(base: SharedBase, data: Data, config: PpoConfig, run: Run) -> Path:
         for places, packed in run.workers.mine(packs):
             packed = packed.to(base.device)
             weight = by_token(data, places, packed, weights)
+            with base.active(VALUE):
+                new = base.values(packed)
+                errors = value_terms(
+                    new, joined(values, places), joined(returns, places), config.value_clip
+                )
+                value_loss = (errors * weight).sum()
+                value_loss.backward()
+            meter.add(value_loss=float(value_loss.detach()))
+            if step < alone:
+                meter.add(tokens=float(len(new)))
+                continue
             old, advantage = joined(start.old, places), joined(advantages, places)
             reference = joined(start.reference, places) if start.reference else None
             with base.active(POLICY):
@@ -105,22 +120,16 @@ def train(base: SharedBase, data: Data, config: PpoConfig, run: Run) -> Path:
                 )
                 loss = (terms * weight).sum()
                 loss.backward()
-            with base.active(VALUE):
-                new = base.values(packed)
-                errors = value_terms(
-                    new, joined(values, places), joined(returns, places), config.value_clip
-                )
-                value_loss = (errors * weight).sum()
-                value_loss.backward()
-            meter.add(loss=float(loss.detach()), value_loss=float(value_loss.detach()))
+            meter.add(loss=float(loss.detach()))
             meter.add_tokens(scores, old, reference, advantage, config.loss)
-        rate = 0.0 if step < config.value_warmup else config.learning_rate
-        rate = warmed(rate, step, config.warmup)
-        norm = update(optimisers[0], rate, config.grad_clip, run.workers)
+        norms = {}
+        if step >= alone:
+            rate = warmed(config.learning_rate, step - alone, config.warmup)
+            norms["grad_norm"] = update(optimisers[0], rate, config.grad_clip, run.workers)
         update(optimisers[1], config.value_learning_rate, config.grad_clip, run.workers)
         step += 1
         rewards = [data.rewards[member] for member in members]
-        run.record(meter.row(step, rewards, grad_norm=norm), steps)
+        run.record(meter.row(step, rewards, **norms), steps)
         if step % config.save_every == 0 or step == steps:
             run.save(step, base, optimisers)
     return run.finish(base, {"steps": step, "drift": vars(start.drift), "left_out": data.left_out})

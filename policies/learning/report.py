@@ -27,7 +27,10 @@ CURVES: Mapping[str, str] = {
     "tokens_per_second": "trained tokens a second",
     "memory_mb": "peak memory (MB)",
 }
-_LIVE = ("loss", "reward", "kl", "kl_start", "entropy", "clip_fraction", "tokens_per_second")
+_LIVE = (
+    "loss", "value_loss", "reward", "kl", "kl_start", "entropy", "clip_fraction",
+    "tokens_per_second",
+)  # fmt: skip
 _WIDTH, _HEIGHT = 72, 12
 
 

@@ -176,6 +176,8 @@ def test_without_a_failing_test_the_policy_writes_one_and_the_fix_stays_unverifi
         ("page() raises IndexError", "AssertionError", True),
         ("page() raises IndexError", "zlib.error", False),
         ("page() crashes", "KeyError", True),
+        ("page() crashes", "DeprecationWarning", False),
+        ("page() gives a DeprecationWarning", "DeprecationWarning", True),
     ],
 )
 def test_a_reproduction_fails_for_the_reason_that_the_issue_gives(issue, raised, accepted):

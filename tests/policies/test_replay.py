@@ -32,8 +32,6 @@ class Run:
 
     def ask(self, attempt, round, n=1, group="", phase="edit"):
         messages = self.session.messages(attempt, round if group else None)
-        if phase == "reproduce":
-            messages = [m for m in messages if m.role != "assistant"]
         drawn = self.policy.sample(messages, n, SAMPLING)
         tags = {"attempt": attempt, "round": round, "phase": phase, "group": group}
         for completion in drawn:
@@ -49,6 +47,7 @@ def run(home):
         run.say("shared", None, None)
         run.say("write a test", -1, None)
         run.ask(-1, 0, phase="reproduce")
+        run.say("write another", -1, 0)
         run.ask(-1, 1, phase="reproduce")
         run.say("plan", 0, 0)
         run.ask(0, 0)

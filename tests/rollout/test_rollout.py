@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -48,9 +49,10 @@ def batches(out):
     ]
 
 
-def test_all_samples_of_a_task_are_drawn_and_form_a_group(tasks, tmp_path):
+def test_all_samples_of_a_task_are_drawn_and_form_a_group(tasks, tmp_path, monkeypatch):
     model = script(tmp_path, [PLAN, GOOD, PLAN, BAD, PLAN, GOOD, PLAN, "nonsense", "nonsense"])
-    out = tmp_path / "out"
+    monkeypatch.chdir(tmp_path)
+    out = Path("out")
     rolled = roll_out(tasks, model, out, "--samples", "4")
     assert (rolled["tasks"], rolled["samples"], rolled["trajectories"]) == (1, 4, 4)
     assert (rolled["attempts"], rolled["solved"], rolled["solved_tasks"]) == (4, 2, 1)
@@ -72,7 +74,7 @@ def test_the_known_fix_is_said_behind_the_prompt_that_was_seen(tasks, tmp_path):
     roles = [message["role"] for message in row["messages"]]
     assert roles == ["system", "user", "user", "assistant", "user", "assistant"]
     assert "(number - 1) * size" in row["messages"][-1]["content"]
-    assert f"symbol: {SYMBOL}" in row["messages"][3]["content"]
+    assert row["messages"][3]["content"].endswith(f"\nsymbol: {SYMBOL}\n")
     assert "(number - 1) * size" not in "".join(m["content"] for m in row["messages"][:3])
 
 
