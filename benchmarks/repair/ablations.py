@@ -55,7 +55,8 @@ def _evaluate(options: argparse.Namespace, name: str) -> None:
         command += ["--split", options.split]
     if options.limit:
         command += ["--limit", options.limit]
-    env = {**os.environ, **ROWS[name], "PYTHONPATH": str(Path(__file__).parent / "without")}
+    folders = [str(Path(__file__).parent / "without"), os.environ.get("PYTHONPATH", "")]
+    env = {**os.environ, **ROWS[name], "PYTHONPATH": os.pathsep.join(filter(None, folders))}
     done = subprocess.run([*map(str, command)], env=env)
     if done.returncode > 1:
         raise SystemExit(f"{name} could not be evaluated")

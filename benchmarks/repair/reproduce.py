@@ -10,21 +10,23 @@ stopped goes on.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict
 
 from agent.actions import parse_text
 from agent.config import load_settings
+from agent.evaluate.records import RESULTS
 from agent.evaluate.results import Result
 from agent.evaluate.score import environment_of
 from agent.tasks.environment import with_environment
 from agent.tasks.instance import Instance, read_instances
+from agent.tasks.journal import Journal
 from agent.tasks.tree import capture_of, patched
 from agent.workspace import make_workspace
 from policies.experience.events import Event, Observed, Sampled
@@ -35,13 +37,23 @@ from tools.sandbox.base import File
 SEARCH = {"APPRENTICE_STRATEGIES": "search"}
 
 
-@dataclass(frozen=True)
-class Try:
-    """A test that the policy wrote: if it was accepted, and if it passes on the known fix."""
+class Try(BaseModel):
+    """A test that the policy wrote: if it was accepted, why, and if it passes on the known fix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     accepted: bool
     why: str
-    right: bool
+    passes: bool
+
+
+class Tries(BaseModel):
+    """The tests of a trajectory."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    trajectory: str
+    tries: tuple[Try, ...]
 
 
 def main() -> int:
@@ -49,22 +61,22 @@ def main() -> int:
     options = _parser().parse_args()
     _evaluate(options)
     by_id = {row.instance_id: row for row in read_instances(options.tasks)[0]}
-    lines = (options.out / "results.jsonl").read_text(encoding="utf-8").splitlines()
-    results = {(row := Result.model_validate_json(line)).instance_id: row for line in lines}
-    known = options.out / "reproductions.jsonl"
-    done = _read(known)
-    with Store.open(options.out / "experience.db") as store, known.open("a") as file:
-        for name, result in results.items():
-            if name not in done:
+    results = {row.instance_id: row for row in Journal(options.out / RESULTS, Result).rows()}
+    scored = [row for row in results.values() if row.resolved is not None]
+    journal = Journal(options.out / "reproductions.jsonl", Tries)
+    done = {row.trajectory: row for row in journal.rows()}
+    with Store.open(options.out / "experience.db") as store:
+        for result in scored:
+            if result.trajectory not in done:
                 events = list(store.events(result.trajectory))
-                done[name] = [vars(t) for t in tries(by_id[name], events, options.sandbox)]
-                file.write(json.dumps({"instance_id": name, "tries": done[name]}) + "\n")
-                file.flush()
-    report([(results[name], [Try(**row) for row in done[name]]) for name in results])
+                found = tuple(written(by_id[result.instance_id], events, options.sandbox))
+                done[result.trajectory] = Tries(trajectory=result.trajectory, tries=found)
+                journal.append(done[result.trajectory])
+    report([(row, done[row.trajectory].tries) for row in scored])
     return 0
 
 
-def tries(instance: Instance, events: Sequence[Event], sandbox: str) -> Iterator[Try]:
+def written(instance: Instance, events: Sequence[Event], sandbox: str) -> Iterator[Try]:
     """The tests of a trajectory, in the order in which they were written."""
     settings = load_settings(None, {"sandbox": sandbox})
     own = with_environment(settings, environment_of(instance))
@@ -80,21 +92,21 @@ def tries(instance: Instance, events: Sequence[Event], sandbox: str) -> Iterator
             file = File(str(action["path"]), str(action["content"]).encode())
             with fixed.with_file(file).fresh() as box:
                 run = fixed.test(box, (file.path,))
-            right = bool(run.outcomes) and not run.failing and run.complete
-            yield Try(event.ok, event.text, right)
+            passes = bool(run.outcomes) and not run.failing and run.complete
+            yield Try(accepted=event.ok, why=event.text, passes=passes)
 
 
 def report(rows: Sequence[tuple[Result, Sequence[Try]]]) -> None:
     """Print how often tests are accepted, how often they are right, and what was solved."""
     accepted = [tries for _, tries in rows if any(t.accepted for t in tries)]
-    right = [tries for tries in accepted if next(t for t in tries if t.accepted).right]
+    right = [tries for tries in accepted if next(t for t in tries if t.accepted).passes]
     every = [t for _, tries in rows for t in tries]
     solved = sum(bool(result.resolved) for result, _ in rows)
     print(f"| tasks | a test accepted | of them right | solved |\n|{'---|' * 4}")
     print(f"| {len(rows)} | {len(accepted)} | {len(right)} | {solved} |")
-    print(f"\n{len(every)} tests written, {sum(t.right for t in every)} of them pass on the fix")
-    for result, written in rows:
-        told = "; ".join(f"{'right' if t.right else 'wrong'}: {t.why[:70]}" for t in written)
+    print(f"\n{len(every)} tests written, {sum(t.passes for t in every)} of them pass on the fix")
+    for result, tries in rows:
+        told = "; ".join(f"{t.why[:70]}, {'passes' if t.passes else 'fails'} after" for t in tries)
         print(f"{result.instance_id}: {result.failure} [{told}]")
 
 
@@ -105,15 +117,8 @@ def _evaluate(options: argparse.Namespace) -> None:
     done = subprocess.run(
         [*map(str, command), "--out", str(options.out)], env={**os.environ, **SEARCH}
     )
-    if done.returncode > 1:
+    if done.returncode not in (0, 1):
         raise SystemExit("the tasks could not be evaluated")
-
-
-def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
-    if not path.exists():
-        return {}
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return {row["instance_id"]: row["tries"] for row in rows}
 
 
 def _parser() -> argparse.ArgumentParser:

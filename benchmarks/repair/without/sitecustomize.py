@@ -8,22 +8,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from importlib import import_module
+from random import Random
 from typing import Any
 
 
 def localisation() -> None:
-    """Every symbol is as suspicious as any other, and every line."""
+    """Every symbol is as suspicious as any other, in any order, and every line."""
     from agent.context.evidence import Evidence
     from agent.verify.protected import is_protected
     from tools.codemap import MODULE
 
     def unranked(codemap: Any, *_: Any) -> list[tuple[str, float]]:
-        return [
-            (symbol.id, 1.0)
+        found = [
+            symbol.id
             for symbol in codemap
             if symbol.kind != "class" and symbol.qualname != MODULE
             if not is_protected(symbol.path)
         ]
+        Random(0).shuffle(found)
+        return [(name, 1.0) for name in found]
 
     solving: Any = import_module("agent.solve")
     solving.localise = unranked
@@ -61,4 +64,7 @@ PARTS: dict[str, Callable[[], None]] = {
     each.__name__: each for each in (localisation, grammar, samples, choice)
 }
 if part := os.environ.get("WITHOUT_PART"):
-    PARTS[part]()
+    try:
+        PARTS[part]()
+    except Exception as error:
+        raise SystemExit(f"{part} cannot be switched off: {error!r}") from error
