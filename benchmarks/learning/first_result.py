@@ -107,6 +107,8 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
         raise SystemExit(f"the stage {PARENT[stage]!r} comes first")
     if stage == "rejection":
         drawn = _roll_out(options, state, "rejection", before, samples=4)
+        if not state.done["rollout rejection"]["pass_rate"]:
+            return str(before)
         return _train(options, state, "rejection", "sft", before, drawn, [])
     return _rounds(options, state, stage, before)
 
