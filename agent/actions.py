@@ -40,14 +40,19 @@ class Action:
     call_id: str = ""
 
 
-def constraint(tools: Sequence[Tool[Any]], choices: Choices, *, calls_tools: bool) -> Constraint:
-    """What the policy may answer: one of these tools. `choices` fixes the values of arguments."""
+def constraint(
+    tools: Sequence[Tool[Any]], choices: Choices, *, calls_tools: bool, lines: int | None = None
+) -> Constraint:
+    """What the policy may answer: one of these tools.
+
+    `choices` fixes the values of arguments, `lines` is the most that a block of text may have.
+    """
     if calls_tools:
         return Constraint(tools=tuple(_declaration(tool, choices) for tool in tools))
-    return Constraint(grammar=grammar(tools, choices))
+    return Constraint(grammar=grammar(tools, choices, lines))
 
 
-def grammar(tools: Sequence[Tool[Any]], choices: Choices) -> str:
+def grammar(tools: Sequence[Tool[Any]], choices: Choices, lines: int | None = None) -> str:
     """GBNF that admits exactly one well-formed action of one of the tools."""
     rules = {"root": " | ".join(_rule_name(tool.name) for tool in tools)}
     for tool in tools:
@@ -62,7 +67,8 @@ def grammar(tools: Sequence[Tool[Any]], choices: Choices) -> str:
                 parts += [literal(f"{field}: "), "words", r'"\n"']
         rules[_rule_name(tool.name)] = " ".join(parts)
     rules["words"] = r"[^\n`] [^\n]{0,240}"
-    rules["block"] = r'"```python\n" line+ "```"'
+    many = f"{{1,{lines}}}" if lines else "+"
+    rules["block"] = rf'"```python\n" line{many} "```"'
     rules["line"] = r'"\n" | [^`\n] [^\n]* "\n"'
     return "\n".join(f"{name} ::= {body}" for name, body in rules.items())
 

@@ -21,6 +21,7 @@ from tools.testing.results import TestRun
 TRIES = 4
 MAX_TOKENS = 400
 MOST_IMPORTS = 6
+MOST_LINES = 16
 _WRONG_REASONS = (
     "ImportError", "ModuleNotFoundError", "SyntaxError", "NameError", "IndentationError",
     "fixture", "FileNotFoundError",
@@ -84,7 +85,9 @@ def _ask(
         max_tokens=MAX_TOKENS,
         seed=settings.seed + number,
     )
-    limit = constraint([CREATE_FILE], {"path": [path]}, calls_tools=policy.calls_tools)
+    limit = constraint(
+        [CREATE_FILE], {"path": [path]}, calls_tools=policy.calls_tools, lines=MOST_LINES
+    )
     clock = timed()
     completion = policy.sample(session.messages(-1), 1, sampling, limit, session.progress)[0]
     budget.charge(completion.usage, clock())
