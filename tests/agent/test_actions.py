@@ -47,6 +47,8 @@ def test_tool_calls_are_actions_and_unknown_tools_are_refused():
 def test_choices_bind_both_forms():
     choices = {"symbol": ["a.py::f", 'b".py::g']}
     assert r'("a.py::f" | "b\".py::g")' in grammar([PLAN], choices)
+    assert 'line{1,16} "```"' in grammar([EDIT_SYMBOL], choices, lines=16)
+    assert 'line+ "```"' in grammar([EDIT_SYMBOL], choices)
     declared = constraint([PLAN], choices, calls_tools=True).tools[0]["function"]
     assert declared["parameters"]["properties"]["symbol"]["enum"] == choices["symbol"]
 

@@ -4,8 +4,8 @@ import subprocess
 
 import pytest
 
-from agent.reproduce import refusal
-from policies.experience.events import Finished, Judged, Sampled, TaskStarted
+from agent.reproduce import imports, refusal
+from policies.experience.events import Finished, Judged, Prompted, Sampled, TaskStarted
 from policies.experience.store import Store
 from tests.agent import shop
 from tools.testing.results import Failure, TestRun
@@ -152,12 +152,20 @@ def test_without_a_failing_test_the_policy_writes_one_and_the_fix_stays_unverifi
     passing = good.format("def test_nothing():\n    assert True")
     unrelated = good.format("def test_it():\n    assert missing_name")
     shows = good.format(
-        "from shop.catalogue import page\n\ndef test_it():\n    assert page([1, 2], 1, 1) == [1]"
+        "from shop.catalogue import page\n\ndef test_it():\n    pytest.importorskip('shop')\n"
+        "    assert page([1, 2], 1, 1) == [1]"
     )
     replies = [passing, unrelated, shows, shop.PLAN, shop.GOOD]
     report = shop.solve(repo, shop.script(tmp_path, replies))
     assert (report["status"], report["exit_code"]) == ("unverified", 1)
     assert report["targets"] == ["tests/test_reproduction.py::test_it"]
+    with Store.open() as store:
+        events = list(store.events(store.resolve("last")))
+    said = [e.message.content for e in events if isinstance(e, Prompted) and e.attempt == -1]
+    assert "from shop.catalogue import page" in said[0]
+    assert "no test of it fails before the fix" in said[1]
+    assert "NameError" in said[2]
+    assert len(said) == 3
     assert git(repo, "status", "--porcelain") == ""
     applied = shop.solve(repo, shop.script(tmp_path, replies), "--apply-unverified")
     assert applied["applied"] == "working tree"
@@ -166,7 +174,7 @@ def test_without_a_failing_test_the_policy_writes_one_and_the_fix_stays_unverifi
     shop.solve(repo, shop.script(tmp_path, replies), "--apply-unverified", "--with-test")
     new = "?? tests/test_reproduction.py\n"
     assert git(repo, "status", "--porcelain") == f" M shop/catalogue.py\n{new}"
-    assert "== [1]" in (repo / "tests" / "test_reproduction.py").read_text()
+    assert (repo / "tests" / "test_reproduction.py").read_text().startswith("import pytest\nfrom")
 
 
 @pytest.mark.parametrize(
@@ -185,6 +193,13 @@ def test_a_reproduction_fails_for_the_reason_that_the_issue_gives(issue, raised,
     failure = Failure("it failed", exception=raised)
     run = TestRun({test: "failed"}, {test: failure}, 1, True, 0.1)
     assert (refusal(run, issue) == "") is accepted
+
+
+def test_suspects_are_imported_from_where_they_are_defined():
+    suspects = ["src/shop/page.py::Page.items", "src/shop/page.py::Page.next", "a.js::f"]
+    suspects += ["shop/__init__.py::open_shop", "lib/till.py::pay"]
+    found = ["from shop.page import Page", "from shop import open_shop", "from till import pay"]
+    assert imports(suspects) == found
 
 
 def test_planner_and_critic_may_be_other_models(repo, tmp_path):
