@@ -19,7 +19,7 @@ def module_of(path: str) -> str:
     if pure.suffix != ".py":
         return ""
     parts = [*pure.parts[:-1], pure.stem]
-    if parts[0] in IMPORT_ROOTS:
+    if len(parts) > 1 and parts[0] in IMPORT_ROOTS:
         del parts[0]
     if parts and parts[-1] == "__init__":
         del parts[-1]

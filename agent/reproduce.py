@@ -12,7 +12,7 @@ from agent.paths import module_of
 from agent.session import Session
 from agent.task import Budget
 from agent.workspace import Workspace, timed
-from policies.base import Completion, Message, Policy, Sampling
+from policies.base import Completion, ContextOverflow, Message, Policy, Sampling
 from policies.experience.events import Observed
 from tools.edit import CREATE_FILE
 from tools.sandbox.base import File, Sandbox
@@ -26,7 +26,7 @@ _WRONG_REASONS = (
     "ImportError", "ModuleNotFoundError", "SyntaxError", "NameError", "IndentationError",
     "fixture", "FileNotFoundError",
 )  # fmt: skip
-_IMPORTS_PYTEST = re.compile(r"^\s*import pytest\b", re.MULTILINE)
+_NEEDS_NO_IMPORT = re.compile(r"^\s*(import .*\bpytest\b|from __future__ )", re.MULTILINE)
 _EXCEPTION = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Iteration|Exit)\b")
 
 
@@ -53,7 +53,10 @@ def write_reproduction(
     base = sandbox.snapshot()
     for number in range(TRIES):
         budget.check()
-        completion = _ask(session, policy, settings, budget, path, number)
+        try:
+            completion = _ask(session, policy, settings, budget, path, number)
+        except ContextOverflow:
+            return None
         code = _code(completion)
         if not code:
             _again(session, completion, number, "it is not in that form, or too long")
@@ -96,12 +99,16 @@ def _ask(
 
 
 def _code(completion: Completion) -> str:
-    """The test file that a completion holds, with the import that small models forget."""
+    """The test file that a completion holds; empty when it holds none."""
     try:
-        code = str(parse(completion, [CREATE_FILE])[0].arguments.get("content", ""))
+        return runnable(str(parse(completion, [CREATE_FILE])[0].arguments.get("content", "")))
     except FormatError:
         return ""
-    forgotten = "pytest." in code and not _IMPORTS_PYTEST.search(code)
+
+
+def runnable(code: str) -> str:
+    """A test file with the import that small models forget."""
+    forgotten = "pytest." in code and not _NEEDS_NO_IMPORT.search(code)
     return f"import pytest\n{code}" if forgotten else code
 
 

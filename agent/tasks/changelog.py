@@ -19,9 +19,14 @@ _HEADING = re.compile(
 )
 _WORD = re.compile(r"[A-Za-z][\w'-]*")
 _WORDS = frozenset((
-    "changelog", "changes", "for", "in", "new", "notes", "release", "released", "version", "what's",
+    "changelog", "changes", "for", "in", "new", "notes", "release", "released", "v", "version",
+    "what's",
 ))  # fmt: skip
-_DATED = re.compile(r"[\])]*\W*(?:\D{0,20}\d{4}[^a-z]{0,20}|unreleased)?\W*", re.IGNORECASE)
+_DATED = re.compile(
+    r"[\])]*\W*(?:(?:\w{1,9}\W{1,3}){0,3}\d{4}(?:\W\d+){0,2}|(?:\d+\W){1,2}\d{4}|unreleased)?\W*",
+    re.IGNORECASE,
+)
+_DATE = re.compile(r"\d{4}-\d\d")
 _TITLE = re.compile(r"#+\s")
 _RULE = re.compile(r"([-=~^#*_.\"'])\1{2,}\s*$")
 
@@ -75,8 +80,12 @@ def _version(line: str, below: str, package: str) -> Version | None:
     match = _HEADING.match(re.sub(re.escape(package), "", line, count=1, flags=re.IGNORECASE))
     if match is None or not {w.lower() for w in _WORD.findall(match["before"])} <= _WORDS:
         return None
-    alone = line[:1].isalnum() and "." in match["number"] and _DATED.fullmatch(match["rest"])
-    if not (titled or alone):
+    number = match["number"]
+    if _DATE.match(number + match["rest"]):
+        return None
+    dated = _DATED.fullmatch(match["rest"])
+    alone = line[:1].isalnum() and "." in number and dated
+    if not (alone or (titled and ("." in number or dated))):
         return None
     try:
         return Version(match["number"])

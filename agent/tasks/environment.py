@@ -105,7 +105,7 @@ def _install(folder: Path, packages: Sequence[str]) -> None:
 
     venv.create(folder, symlinks=True, with_pip=False)
     pip = [
-        sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
+        sys.executable, "-P", "-m", "pip", "install", "--quiet", "--disable-pip-version-check",
         "--no-input", "--ignore-installed", "--only-binary=:all:", "--no-warn-script-location",
         "--no-warn-conflicts", f"--prefix={folder}", "--", *packages,
     ]  # fmt: skip

@@ -194,16 +194,13 @@ def _train(
     return str(state.once(f"train {name}", lambda: _agent(words)["model"]))
 
 
-def _evaluate(options: argparse.Namespace, stage: str, model: str) -> bool:
+def _evaluate(options: argparse.Namespace, stage: str, model: str) -> int:
+    """Evaluate a stage's model; returns the samples that could not be scored, tried twice."""
     samples = options.samples if stage == "base" else options.fewer
     words = ["eval", options.tasks, "--split", "heldout", "--limit", options.limit]
     words += ["--model", model, "--samples", samples, "--attempts", 1, "--no-plots"]
     words += ["--timeout", options.seconds, "--out", options.out / f"eval-{stage}", *SANDBOX]
-    for _ in range(2):
-        left = _agent(words)["unscored"]
-        if not left:
-            return True
-    raise SystemExit(f"{left} samples of {stage} could not be scored; start again to retry them")
+    return int(_agent(words)["unscored"] and _agent(words)["unscored"])
 
 
 def _agent(words: Sequence[Any]) -> dict[str, Any]:
@@ -225,8 +222,8 @@ def _agent(words: Sequence[Any]) -> dict[str, Any]:
 
 
 def _report(options: argparse.Namespace, state: State) -> None:
-    print(f"| stage | model | pass@1 | pass@{SHOWN_K} | most samples | false claims | hours |")
-    print("|---|---|---|---|---|---|---|")
+    shown = f"pass@1 | pass@{SHOWN_K} | most samples | unscored | false claims | hours"
+    print(f"| stage | model | {shown} |\n|{'---|' * 8}")
     for stage in STAGES:
         if f"eval {stage}" not in state.done:
             continue
@@ -238,10 +235,15 @@ def _report(options: argparse.Namespace, state: State) -> None:
         }
         most = max(at)
         hours = f"{state.hours(_learning(stage, len(state.seconds))):.1f}"
-        print(
-            f"| {stage} | {state.done.get(stage, '')} | {at[1]} | {at.get(SHOWN_K, '')} | "
-            f"pass@{most} {at[most]} | {summary.false_claims} of {summary.claimed} | {hours} |"
-        )
+        cells = [
+            stage,
+            state.done.get(stage, ""),
+            at[1],
+            at.get(SHOWN_K, ""),
+            f"{most}: {at[most]}",
+        ]
+        cells += [summary.unscored, f"{summary.false_claims} of {summary.claimed}", hours]
+        print(f"| {' | '.join(map(str, cells))} |")
     print("\nhours: rollouts and training, of the stages that it stands on as well")
 
 

@@ -24,6 +24,7 @@ from agent.config import load_settings
 from agent.evaluate.records import RESULTS
 from agent.evaluate.results import Result
 from agent.evaluate.score import environment_of
+from agent.reproduce import runnable
 from agent.tasks.environment import with_environment
 from agent.tasks.instance import Instance, read_instances
 from agent.tasks.journal import Journal
@@ -62,7 +63,7 @@ def main() -> int:
     _evaluate(options)
     by_id = {row.instance_id: row for row in read_instances(options.tasks)[0]}
     results = {row.instance_id: row for row in Journal(options.out / RESULTS, Result).rows()}
-    scored = [row for row in results.values() if row.resolved is not None]
+    scored = [r for r in results.values() if r.resolved is not None and r.trajectory]
     journal = Journal(options.out / "reproductions.jsonl", Tries)
     done = {row.trajectory: row for row in journal.rows()}
     with Store.open(options.out / "experience.db") as store:
@@ -89,7 +90,7 @@ def written(instance: Instance, events: Sequence[Event], sandbox: str) -> Iterat
             text = event.text
         elif isinstance(event, Observed) and event.tool == "reproduction":
             action = parse_text(text, [CREATE_FILE]).arguments
-            file = File(str(action["path"]), str(action["content"]).encode())
+            file = File(str(action["path"]), runnable(str(action["content"])).encode())
             with fixed.with_file(file).fresh() as box:
                 run = fixed.test(box, (file.path,))
             passes = bool(run.outcomes) and not run.failing and run.complete

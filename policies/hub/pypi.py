@@ -86,7 +86,7 @@ def _resume(part: Path) -> tuple[int, int]:
 
 def _pip() -> list[str]:
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-P", "-m", "pip"]
     found = shutil.which("pip3") or shutil.which("pip")
     if found is None:
         raise PartsFailed("pip is not installed (`python -m ensurepip` installs it)")

@@ -8,6 +8,7 @@ the distance from the reference may be a term of the loss, not of the reward.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 class PpoConfig(PolicyTrainerConfig):
     """PPO's own settings. In the first `value_passes` over the data only the values are trained.
 
-    They begin at zero: without such a pass the first advantages know no baseline but the mean.
+    They begin at zero: without such a pass the first advantages know no baseline but the mean. What
+    is far from its value is not clipped there.
     """
 
     gamma: float = Field(1.0, gt=0, le=1)
@@ -102,9 +104,8 @@ def train(base: SharedBase, data: Data, config: PpoConfig, run: Run) -> Path:
             weight = by_token(data, places, packed, weights)
             with base.active(VALUE):
                 new = base.values(packed)
-                errors = value_terms(
-                    new, joined(values, places), joined(returns, places), config.value_clip
-                )
+                near = math.inf if step < alone else config.value_clip
+                errors = value_terms(new, joined(values, places), joined(returns, places), near)
                 value_loss = (errors * weight).sum()
                 value_loss.backward()
             meter.add(value_loss=float(value_loss.detach()))

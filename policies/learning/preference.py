@@ -26,6 +26,7 @@ class PreferenceConfig(TrlConfig):
 
     learning_rate: float = Field(2e-5, gt=0)
     batch: int = Field(2, ge=2)
+    accumulate: int = Field(1, ge=1)
     beta: float = Field(0.1, gt=0)
     pairs: int = Field(4, ge=1, description="pairs of a prompt at most")
 

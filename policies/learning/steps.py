@@ -82,10 +82,10 @@ class Meter:
 
     def row(self, step: int, rewards: Sequence[float], **more: float) -> Row:
         """The row of a step; `more` are numbers that are the same for all workers."""
-        names = sorted(self.totals)
-        summed = dict(
-            zip(names, self.workers.sum([self.totals[name] for name in names]), strict=True)
-        )
+        found = self.workers.merged({self.workers.rank: sorted(self.totals)})
+        names = sorted({name for own in found.values() for name in own})
+        own = [self.totals.get(name, 0.0) for name in names]
+        summed = dict(zip(names, self.workers.sum(own), strict=True))
         tokens = max(1.0, summed.pop("tokens", 0.0))
         seconds = time.monotonic() - self.started
         per_token = ("entropy", "kl", "kl_start", "clip_fraction")

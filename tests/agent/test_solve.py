@@ -197,9 +197,9 @@ def test_a_reproduction_fails_for_the_reason_that_the_issue_gives(issue, raised,
 
 def test_suspects_are_imported_from_where_they_are_defined():
     suspects = ["src/shop/page.py::Page.items", "src/shop/page.py::Page.next", "a.js::f"]
-    suspects += ["shop/__init__.py::open_shop", "lib/till.py::pay"]
+    suspects += ["shop/__init__.py::open_shop", "lib/till.py::pay", "lib.py::f"]
     found = ["from shop.page import Page", "from shop import open_shop", "from till import pay"]
-    assert imports(suspects) == found
+    assert imports(suspects) == [*found, "from lib import f"]
 
 
 def test_planner_and_critic_may_be_other_models(repo, tmp_path):

@@ -247,7 +247,7 @@ def test_hosted_completions_are_left_out_with_the_reason():
 
 def test_what_was_written_before_the_first_attempt_is_left_out(play):
     play.say("write a test", -1)
-    play.answer("x", attempt=-1, group="reproduce")
+    play.answer("x", attempt=-1)
     assert play.read() == []
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from random import Random
@@ -28,10 +29,10 @@ def localisation() -> None:
         Random(0).shuffle(found)
         return [(name, 1.0) for name in found]
 
-    solving: Any = import_module("agent.solve")
-    solving.localise = unranked
-    solving.by_lines = lambda _, ranked, __: ranked
-    Evidence.line_scores = lambda *_: {}  # type: ignore[assignment, method-assign]
+    solving = import_module("agent.solve")
+    _replace(solving, "localise", unranked)
+    _replace(solving, "by_lines", lambda _, ranked, __: ranked)
+    _replace(Evidence, "line_scores", lambda *_: {})
 
 
 def grammar() -> None:
@@ -43,21 +44,23 @@ def grammar() -> None:
     def free(self: Any, messages: Any, n: Any, sampling: Any, _: Any = None, *rest: Any) -> Any:
         return held(self, messages, n, sampling, None, *rest)
 
-    LlamaCppPolicy.sample = free  # type: ignore[method-assign]
+    _replace(LlamaCppPolicy, "sample", free)
 
 
 def samples() -> None:
     """One completion for a place to be filled in."""
-    import agent.infill
-
-    agent.infill.SAMPLES_PER_HOLE = 1
+    _replace(import_module("agent.infill"), "SAMPLES_PER_HOLE", 1)
 
 
 def choice() -> None:
     """Of several edits that pass, the first in the order of search."""
-    import agent.trying
+    _replace(import_module("agent.trying"), "choose", lambda *_: 0)
 
-    agent.trying.choose = lambda *_: 0
+
+def _replace(place: Any, name: str, value: Any) -> None:
+    """Put another value in the place of one that is there."""
+    getattr(place, name)
+    setattr(place, name, value)
 
 
 PARTS: dict[str, Callable[[], None]] = {
@@ -67,4 +70,5 @@ if part := os.environ.get("WITHOUT_PART"):
     try:
         PARTS[part]()
     except Exception as error:
-        raise SystemExit(f"{part} cannot be switched off: {error!r}") from error
+        print(f"{part} cannot be switched off: {error!r}", file=sys.stderr, flush=True)
+        os._exit(3)
