@@ -3,8 +3,8 @@
     python benchmarks/tasks/fixes.py --out results/fixes
     agent eval results/fixes/fixes.jsonl --model qwen2.5-coder-1.5b --timeout 240
 
-Runs `agent tasks mine pypi:NAME` for each library, then keeps the fixes of at most `--lines` changed
-lines. A run that was stopped goes on.
+Runs `agent tasks mine pypi:NAME` for each library, then keeps the fixes of at most `--lines`
+changed lines. A run that was stopped goes on.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def lines(patch: str) -> int:
 def _mined(name: str, needs: str, output: Path, options: argparse.Namespace) -> bool:
     words = [word for need in ("pytest", *needs.split()) for word in ("--package", need)]
     command = [sys.executable, "-m", "agent", "tasks", "mine", f"pypi:{name}", *words]
-    command += ["--limit", options.limit, "--commits", options.releases, "--output", output]
-    command += ["--sandbox", options.sandbox, "--test-timeout", 90]
-    done = subprocess.run([*map(str, command)])
+    command += ["--limit", str(options.limit), "--commits", str(options.releases)]
+    command += ["--output", str(output), "--sandbox", options.sandbox, "--test-timeout", "90"]
+    done = subprocess.run(command)
     if done.returncode in (130, -2):
         raise SystemExit(130)
     return done.returncode == 0
