@@ -72,7 +72,7 @@ def main() -> int:
 
 def lines(patch: str) -> int:
     """How many lines a patch adds and takes away."""
-    return sum(file.added + file.removed for file in PatchSet(patch))
+    return sum(int(file.added + file.removed) for file in PatchSet(patch))
 
 
 def _mined(name: str, needs: str, output: Path, options: argparse.Namespace) -> bool:
