@@ -13,15 +13,19 @@ IMPORT_ROOTS = ("src", "lib", "python")
 """Folders of a repository that modules are imported from, beside its top."""
 
 
+def below_import_root(path: str) -> str:
+    """The path without the folder that modules are imported from, where it begins with one."""
+    first, slash, rest = path.partition("/")
+    return rest if slash and first in IMPORT_ROOTS else path
+
+
 def module_of(path: str) -> str:
     """The name by which a Python file is imported; empty for other files."""
-    pure = PurePosixPath(path)
+    pure = PurePosixPath(below_import_root(path))
     if pure.suffix != ".py":
         return ""
     parts = [*pure.parts[:-1], pure.stem]
-    if len(parts) > 1 and parts[0] in IMPORT_ROOTS:
-        del parts[0]
-    if parts and parts[-1] == "__init__":
+    if parts[-1] == "__init__":
         del parts[-1]
     return ".".join(parts)
 

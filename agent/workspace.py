@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.config import Settings
-from agent.paths import IMPORT_ROOTS
+from agent.paths import below_import_root
 from agent.repository import Capture
 from agent.status import EnvironmentFailure, UsageError
 from tools.sandbox.base import File, Limits, Sandbox, Spec
@@ -141,8 +141,7 @@ def _own_modules(contents: Mapping[str, bytes]) -> tuple[str, ...]:
     """
     found = set()
     for path, data in contents.items():
-        first, _, rest = path.partition("/")
-        parts = (rest if first in IMPORT_ROOTS else path).split("/")
+        parts = below_import_root(path).split("/")
         shared = b"extend_path" in data or b"declare_namespace" in data
         if len(parts) == 2 and parts[1] == "__init__.py" and not shared:
             found.add(parts[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import PurePosixPath
 
 from packaging.version import InvalidVersion, Version
@@ -55,7 +56,7 @@ def told_by(lines: Sequence[str]) -> str:
     """The text of a section without titles and rules."""
     kept = [
         line.rstrip()
-        for line, below in zip(lines, [*lines, ""][1:], strict=True)
+        for line, below in pairwise([*lines, ""])
         if not (_TITLE.match(line) or _RULE.match(line) or _RULE.match(below))
     ]
     return "\n".join(kept).strip()
@@ -63,7 +64,7 @@ def told_by(lines: Sequence[str]) -> str:
 
 def _between(lines: Sequence[str], package: str, old: Version, new: Version) -> Iterator[str]:
     inside = False
-    for line, below in zip(lines, [*lines, ""][1:], strict=True):
+    for line, below in pairwise([*lines, ""]):
         version = _version(line, below, package)
         if version is not None:
             inside = old < version <= new

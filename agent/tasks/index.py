@@ -18,7 +18,6 @@ from email.parser import BytesParser
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal
 
-from packaging.utils import InvalidSdistFilename, canonicalize_name, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
 
 from agent.status import EnvironmentFailure, UsageError
@@ -35,7 +34,6 @@ FETCH_SECONDS = 60.0
 Mode = Literal["100644", "100755"]
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 _OUT = re.compile(r"(^|/)([^/]+\.egg-info/|\.git(/|$))|^PKG-INFO$")
-_SUFFIX = ".tar.gz"
 
 
 @dataclass(frozen=True)
@@ -60,19 +58,16 @@ def releases(name: str) -> list[Release]:
 
     Those that were withdrawn are left out. Raises EnvironmentFailure.
     """
+    found: dict[Version, Release] = {}
     with _index(name) as (_, page):
-        found: dict[Version, Release] = {}
-        for file in page.json()["files"]:
+        for text, file in _source_archives(page.json(), name):
             try:
-                project, version = parse_sdist_filename(file["filename"])
-            except (InvalidSdistFilename, InvalidVersion):
+                version = Version(text)
+            except InvalidVersion:
                 continue
             digest = file["hashes"].get("sha256")
-            final = not (version.is_prerelease or version.epoch or file.get("yanked"))
-            if final and digest and project == canonicalize_name(name):
-                raw = file["filename"].removesuffix(_SUFFIX).rpartition("-")[2]
-                if file["filename"].endswith(_SUFFIX):
-                    found[version] = Release(raw, f"sha256:{digest}")
+            if digest and not (version.is_prerelease or version.epoch or file.get("yanked")):
+                found[version] = Release(text, f"sha256:{digest}")
     return [found[version] for version in sorted(found)]
 
 
@@ -158,12 +153,19 @@ def _body(client: httpx.Client, url: str) -> bytes:
 
 
 def _source_archive(page: Any, name: str, version: str) -> dict[str, Any]:
-    normal = re.sub(r"[-_.]+", "[-_.]+", re.escape(name).replace(r"\-", "-").replace(r"\.", "."))
-    pattern = re.compile(rf"{normal}-{re.escape(version)}\.tar\.gz", re.IGNORECASE)
-    for file in page["files"]:
-        if pattern.fullmatch(file["filename"]):
-            return dict(file)
+    for found, file in _source_archives(page, name):
+        if found.lower() == version.lower():
+            return file
     raise KeyError(f"there is no source archive (.tar.gz) of version {version}")
+
+
+def _source_archives(page: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The source archives of a package on its page, each with the version in its file name."""
+    normal = re.sub(r"[-_.]+", "[-_.]+", re.escape(name).replace(r"\-", "-").replace(r"\.", "."))
+    pattern = re.compile(rf"{normal}-(.+)\.tar\.gz", re.IGNORECASE)
+    for file in page["files"]:
+        if match := pattern.fullmatch(file["filename"]):
+            yield match[1], dict(file)
 
 
 def _unpacked(data: bytes) -> tuple[tuple[File, ...], str]:

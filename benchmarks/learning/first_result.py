@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.evaluate.report import Summary
-from agent.tasks.choose import choose
-from agent.tasks.instance import read_instances, write_text
+from agent.tasks.instance import write_text
 
 STAGES = ("base", "larger", "warm", "rejection", "grpo", "ppo")
 FIRST_ANSWER = {
@@ -159,7 +158,8 @@ def _roll_out(
     seed: int = 0,
 ) -> Path:
     folder: Path = options.out / f"rollout-{name}"
-    chosen = ["--ids", ",".join(ids)] if ids else ["--ids", ",".join(_train_ids(options))]
+    most = ["--limit", options.train_limit] if options.train_limit else []
+    chosen = ["--ids", ",".join(ids)] if ids else ["--split", "train", *most]
     words = ["rollout", options.tasks, *chosen, "--model", model, "--out", folder]
     words += ["--samples", samples, "--strategies", "conversation", "--rounds", 1]
     words += ["--timeout", options.seconds, "--seed", 1000 * seed, *SANDBOX]
@@ -172,11 +172,6 @@ def _roll_out(
 
     state.once(f"rollout {name}", run)
     return folder
-
-
-def _train_ids(options: argparse.Namespace) -> list[str]:
-    tasks = choose(read_instances(options.tasks)[0], "train", limit=options.train_limit)
-    return [task.instance_id for task in tasks]
 
 
 def _train(

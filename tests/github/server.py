@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.github.hosted import READ, WRITE
+from tests.serving import running
 
 
 @dataclass
@@ -59,15 +59,8 @@ def serving(memory: Memory) -> Iterator[Memory]:
             self.end_headers()
             self.wfile.write(data)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        memory.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield memory
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(Handler) as memory.url:
+        yield memory
 
 
 def _answer(memory: Memory, method: str, target: str, sent: Any, headers: Any) -> tuple[int, Any]:

@@ -7,10 +7,11 @@ import http.server
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+
+from tests.serving import running
 
 
 @dataclass
@@ -68,15 +69,9 @@ def serving() -> Iterator[Index]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        index.url = f"http://127.0.0.1:{server.server_port}/simple"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield index
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(Handler) as url:
+        index.url = f"{url}/simple"
+        yield index
 
 
 def sdist(members: Mapping[str, bytes | None]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import PurePosixPath
 
-from agent.paths import IMPORT_ROOTS
+from agent.paths import below_import_root
 from agent.verify.tamper.signs import JUDGES
 
 _SUFFIXES = (".py", ".pyc", ".so", ".pyd")
@@ -16,9 +16,7 @@ def shadow(path: str) -> str:
 
     A folder without an `__init__` file hides no module that can be found elsewhere.
     """
-    parts = PurePosixPath(path).parts
-    if len(parts) > 1 and parts[0] in IMPORT_ROOTS:
-        parts = parts[1:]
+    parts = PurePosixPath(below_import_root(path)).parts
     name, dot, _ = parts[-1].partition(".")
     if not dot or not parts[-1].endswith(_SUFFIXES) or len(parts) > 2:
         return ""
