@@ -28,7 +28,9 @@ class Attempt(ABC):
     """One attempt at the task in a warm sandbox.
 
     `targets` are the test ids to turn green, `passing` those that must stay so; `seen` maps
-    the diffs of all attempts to their runs, so that nothing is tested twice.
+    the diffs of all attempts to their runs, so that nothing is tested twice. `rivals` counts the
+    small edits that were found to pass the same tests as the one that solves the task and to do
+    something else; None where none was looked for.
     """
 
     session: Session
@@ -44,6 +46,7 @@ class Attempt(ABC):
     temperature: float
     seen: dict[str, TestRun] = field(default_factory=dict)
     round: int = 0
+    rivals: int | None = None
 
     @abstractmethod
     def run(self) -> str | None:

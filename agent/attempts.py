@@ -30,11 +30,15 @@ from tools.testing.results import TestRun
 
 @dataclass(frozen=True)
 class Attempts:
-    """What came of all attempts: the best verdict, if a patch got that far, and why they ended."""
+    """What came of all attempts: the best verdict, if a patch got that far, and why they ended.
+
+    `rivals` are those of the attempt that was verified.
+    """
 
     verdict: Verdict | None
     count: int
     reason: str
+    rivals: int | None = None
 
 
 def attempt_all(
@@ -89,7 +93,7 @@ def attempt_all(
         judged.add(diff)
         verdict = judge(session, verifier, diff, budget, number)
         if verdict.verified and not settings.explore:
-            return Attempts(verdict, number + 1, "verified")
+            return Attempts(verdict, number + 1, "verified", attempt.rivals)
         verdicts.append(verdict)
     return Attempts(select(verdicts), settings.samples, f"{settings.samples} attempts failed")
 

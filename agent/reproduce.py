@@ -1,9 +1,9 @@
-"""No failing test: have the policy write one from the issue, and believe it only if it fails."""
+"""No failing test: have the policy write some from the issue, and believe one only if it fails."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from agent.actions import FormatError, constraint, form, parse
 from agent.config import Settings
@@ -30,7 +30,7 @@ _NEEDS_NO_IMPORT = re.compile(r"^\s*(import .*\bpytest\b|from __future__ )", re.
 _EXCEPTION = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Warning|Interrupt|Iteration|Exit)\b")
 
 
-def write_reproduction(
+def write_reproductions(
     issue: str,
     suspects: Iterable[str],
     session: Session,
@@ -39,24 +39,28 @@ def write_reproduction(
     workspace: Workspace,
     settings: Settings,
     budget: Budget,
-) -> tuple[File, TestRun] | None:
-    """A test file that fails on the untouched code for the issue's reason, with its run.
+    *,
+    wanted: int,
+) -> list[tuple[File, TestRun]]:
+    """Up to `wanted` test files that fail on the untouched code for the issue's reason, each with
+    its run alone.
 
-    A test that is refused is answered with the reason. `suspects` are ids of symbols. Returns
-    None when no try is accepted. Raises BudgetSpent. Only for pytest.
+    A test that is refused is answered with the reason, one that is accepted with the wish for
+    another. `suspects` are ids of symbols. Raises BudgetSpent. Only for pytest.
     """
     if workspace.command.framework != "pytest":
-        return None
-    path = _free_path(workspace)
+        return []
     text = render("reproduce", form=form(CREATE_FILE), imports=imports(suspects))
     session.prompt(Message(role="user", content=text), attempt=-1, round=None, phase="reproduce")
     base = sandbox.snapshot()
+    found: list[tuple[File, TestRun]] = []
     for number in range(TRIES):
         budget.check()
+        path = _free_path({file.path for file in (*workspace.files, *(f for f, _ in found))})
         try:
             completion = _ask(session, policy, settings, budget, path, number)
         except ContextOverflow:
-            return None
+            break
         code = _code(completion)
         if not code:
             _again(session, completion, number, "it is not in that form, or too long")
@@ -67,6 +71,8 @@ def write_reproduction(
         budget.test_seconds += run.seconds
         sandbox.restore(base)
         why = refusal(run, issue)
+        if file.data in [other.data for other, _ in found]:
+            why = "it is the same test again"
         session.record_tests("reproduction", run, attempt=-1, round=number, phase="reproduce")
         session.emit(
             Observed(
@@ -75,9 +81,11 @@ def write_reproduction(
             )
         )  # fmt: skip
         if not why:
-            return file, run
+            found.append((file, run))
+        if len(found) == wanted:
+            break
         _again(session, completion, number, why)
-    return None
+    return found
 
 
 def _ask(
@@ -113,7 +121,7 @@ def runnable(code: str) -> str:
 
 
 def _again(session: Session, completion: Completion, number: int, why: str) -> None:
-    """Tell the policy why its test is not accepted."""
+    """Tell the policy why its test is not accepted, or that another one is wanted."""
     if number + 1 == TRIES:
         return
     text = render("reproduce_again", why=why)
@@ -155,8 +163,7 @@ def refusal(run: TestRun, issue: str) -> str:
     return ""
 
 
-def _free_path(workspace: Workspace) -> str:
-    paths = {file.path for file in workspace.files}
+def _free_path(paths: Collection[str]) -> str:
     folder = next((f for f in ("tests/", "test/") if any(p.startswith(f) for p in paths)), "")
     name, number = f"{folder}test_reproduction.py", 1
     while name in paths:

@@ -35,7 +35,10 @@ class Ending(Document):
 
     `verified` is true for a patch that passed the verifier on more than a test of the policy's
     own. `diff` is the patch, verified or not ('' for none), `applied` where it went (null: nowhere)
-    and `files` what was written there. `targets` are the tests that had to turn green.
+    and `files` what was written there. `targets` are the tests that had to turn green. How sure it
+    is: `rivals` counts other small edits that pass the same tests and, as far as could be told, do
+    something else (null: none were looked for); `votes` says how many of the tests that the policy
+    wrote from the issue the patch passes, and how many it wrote (null: fewer than two).
     """
 
     status: Status
@@ -50,6 +53,8 @@ class Ending(Document):
     verdict: Judgement | None
     applied: str | None
     files: tuple[str, ...]
+    rivals: int | None
+    votes: tuple[int, int] | None
     seconds: float
     model_seconds: float
     test_seconds: float
@@ -81,6 +86,8 @@ def result_of(outcome: Outcome) -> Result:
         verdict=_judgement(verdict) if verdict else None,
         applied=applied.target if applied else None,
         files=applied.files if applied else (),
+        rivals=outcome.rivals,
+        votes=outcome.votes,
         seconds=round(budget.elapsed, 3) if budget else 0.0,
         model_seconds=round(budget.model_seconds, 3) if budget else 0.0,
         test_seconds=round(budget.test_seconds, 3) if budget else 0.0,

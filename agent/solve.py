@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent import __version__
@@ -13,7 +13,7 @@ from agent.config import Settings
 from agent.context.brief import Brief, make_brief
 from agent.context.evidence import Evidence
 from agent.context.localise import by_lines, localise
-from agent.reproduce import write_reproduction
+from agent.reproduce import write_reproductions
 from agent.session import Listener, Session
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status, UsageError
 from agent.task import Budget, Task
@@ -30,6 +30,7 @@ from tools.sandbox.base import File, Sandbox, SandboxError
 from tools.testing.results import TestEnvironmentError, TestRun
 
 TRACE_SECONDS = 20.0
+WRITTEN_TESTS = 3
 Deliver = Callable[[Status, Verdict], Applied | None]
 
 
@@ -37,7 +38,10 @@ Deliver = Callable[[Status, Verdict], Applied | None]
 class Outcome:
     """How a run ended. `verdict` is None when no patch got as far as the verifier.
 
-    `reproduction` is the test that the policy wrote from the issue, where it had to.
+    `reproduction` is the test that the policy wrote from the issue, where it had to, and `votes`
+    says how many of all the tests that it wrote so the patch passes, and how many these are.
+    `rivals` counts other small edits that pass the same tests and do something else, None where
+    none was looked for.
     """
 
     status: Status
@@ -51,6 +55,18 @@ class Outcome:
     applied: Applied | None = None
     hint: str = ""
     reproduction: File | None = None
+    votes: tuple[int, int] | None = None
+    rivals: int | None = None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What a reader of the patch should look at."""
+        noted = self.verdict.suspicions if self.verdict else ()
+        if not self.rivals:
+            return noted
+        edits = "edit passes" if self.rivals == 1 else "edits pass"
+        told = f"{self.rivals} other small {edits} the same tests: one more test would decide"
+        return (*noted, told)
 
 
 def solve(
@@ -107,6 +123,7 @@ class _Run:
     targets: tuple[str, ...] = ()
     delivered: Outcome | None = None
     reproduction: File | None = None
+    voters: Mapping[File, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     def solve(self, deliver: Deliver) -> Outcome:
         issue, _ = redact(self.task.issue)
@@ -213,9 +230,8 @@ class _Run:
         ranked = localise(
             codemap, files, traced, self.targets, self.task.issue, self.settings.protected
         )
-        self.evidence = Evidence(codemap, files, ranked, traced)
-        tries = not self.policy.calls_tools and {"search", "infill"} & {*self.settings.strategies}
-        if self.targets and pytest and tries:
+        self.evidence = Evidence(codemap, files, ranked, traced, voters=self.voters)
+        if self.targets and pytest and self.tries_edits:
             tracing = timed()
             scores = self.evidence.line_scores(
                 sandbox, self.workspace.command, self.targets, self.budget.seconds_left
@@ -230,6 +246,12 @@ class _Run:
                 "Apprentice edits Python, JavaScript, TypeScript, Go and Rust.",
             )
         return self.evidence
+
+    @property
+    def tries_edits(self) -> bool:
+        """Whether small edits are tried in bulk."""
+        tried = {"search", "infill"} & {*self.settings.strategies}
+        return bool(tried) and not self.policy.calls_tools
 
     def share_prompt(self, sandbox: Sandbox) -> None:
         """Localise and write the part of the prompt that all attempts share."""
@@ -261,9 +283,9 @@ class _Run:
         return traced
 
     def reproduce(self, sandbox: Sandbox) -> bool:
-        """Write a failing test from the issue and make its tests the targets."""
+        """Write failing tests from the issue and make those of the first the targets."""
         assert self.before is not None
-        found = write_reproduction(
+        found = write_reproductions(
             self.task.issue,
             self.brief.sources,
             self.session,
@@ -272,10 +294,12 @@ class _Run:
             self.workspace,
             self.settings,
             self.budget,
+            wanted=WRITTEN_TESTS if self.tries_edits else 1,
         )
-        if found is None:
+        if not found:
             return False
-        file, run = found
+        (file, run), *others = found
+        self.voters = {other: failed.failing for other, failed in others}
         self.reproduction = file
         self.workspace = self.workspace.with_file(file)
         sandbox.write(file.path, file.data)
@@ -319,18 +343,31 @@ class _Run:
         verdict = attempts.verdict
         if verdict is None:
             return self.outcome(Status.NOT_SOLVED, attempts.reason, attempts=attempts.count)
+        votes = None
         status = Status.VERIFIED if verdict.verified else Status.UNVERIFIED
         message = "verified" if verdict.verified else "; ".join(verdict.reasons)
         if verdict.verified and invented:
             status = Status.UNVERIFIED
             message = "the only test that shows the bug was written by the policy itself"
+            if self.voters:
+                votes = self.count_votes(verdict)
+                message = (
+                    "only tests written by the policy itself show the bug: "
+                    f"{votes[0]} of {votes[1]} pass"
+                )
         if self.settings.with_test and self.reproduction is not None:
             verdict = with_file(verdict, self.reproduction)
         try:
             with uninterrupted():
                 applied = deliver(status, verdict)
                 self.delivered = self.outcome(
-                    status, message, verdict=verdict, attempts=attempts.count, applied=applied
+                    status,
+                    message,
+                    verdict=verdict,
+                    attempts=attempts.count,
+                    applied=applied,
+                    votes=votes,
+                    rivals=attempts.rivals,
                 )
                 if applied is not None:
                     self.session.emit(applied)
@@ -339,6 +376,25 @@ class _Run:
                 error.status, str(error), verdict=verdict, attempts=attempts.count, hint=error.hint
             )
         return self.delivered
+
+    def count_votes(self, verdict: Verdict) -> tuple[int, int]:
+        """How many of the test files that the policy wrote pass with a patch, of how many.
+
+        The one that the patch was verified with is among them; one that cannot be run is not.
+        """
+        passing = ran = 1
+        tree = self.workspace.patched(verdict.files, verdict.modes)
+        for file in self.voters:
+            own = tree.with_file(file)
+            try:
+                with own.fresh() as sandbox:
+                    run = own.test(sandbox, (file.path,), seconds=self.budget.seconds_left)
+            except (SandboxError, TestEnvironmentError):
+                continue
+            ran += 1
+            self.budget.test_seconds += run.seconds
+            passing += run.complete and bool(run.outcomes) and not run.failing
+        return passing, ran
 
     def interrupted(self) -> Outcome:
         """What Ctrl-C leaves: a run that had delivered its patch has ended as it would have."""
@@ -354,6 +410,8 @@ class _Run:
         attempts: int = 0,
         applied: Applied | None = None,
         hint: str = "",
+        votes: tuple[int, int] | None = None,
+        rivals: int | None = None,
     ) -> Outcome:
         return Outcome(
             status=status,
@@ -367,6 +425,8 @@ class _Run:
             applied=applied,
             hint=hint,
             reproduction=self.reproduction,
+            votes=votes,
+            rivals=rivals,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
+from agent.agreement import Candidate, agreed, candidates, distinct
 from agent.attempt import Attempt
 from agent.choice import choose
 from agent.context.evidence import Evidence
@@ -45,7 +46,7 @@ class Trying(Attempt):
             return self.one_by_one(edits, base, seconds), []
         result = self.screened(edits, seconds)
         self.back(base, before)
-        diff = self.accepted([edits[n] for n in result.clean], base, before)
+        diff = self.accepted(candidates(edits, result, self.evidence.voters), base, before)
         helpful = [
             edits[n]
             for n, trial in result.trials.items()
@@ -85,11 +86,14 @@ class Trying(Attempt):
         passing = frozenset(self.passing)
         others = {symbol: self.evidence.related(symbol, passing) for symbol in symbols}
         longest = max((self.evidence.seconds(tests) for tests in others.values()), default=0.0)
+        for file in self.evidence.voters:
+            self.sandbox.write(file.path, file.data)
         result = screen(
             self.sandbox,
             self.workspace.command,
             probes,
             others=others,
+            voters=self.evidence.votes,
             edits=edits,
             seconds=min(seconds, self.budget.seconds_left),
             grace=max(LEAST_GRACE, self.budget.seconds_left - seconds),
@@ -109,26 +113,40 @@ class Trying(Attempt):
         )
         return result
 
-    def accepted(self, clean: Sequence[Edit], base: str, before: Edit | None = None) -> str | None:
-        """Test the edits that passed, in the order in which the policy prefers them.
+    def accepted(
+        self, found: Sequence[Candidate], base: str, before: Edit | None = None
+    ) -> str | None:
+        """Test edits that passed: those with which most agrees, in the order that the policy likes.
 
         Returns the diff of the first one that solves the task.
         """
-        left = list(clean)
-        for _ in range(min(CONFIRMED, len(left))):
-            shown = [self.shown(edit) for edit in left]
-            sources = {edit.symbol: self.source(edit.symbol) for edit in left}
-            edit = left.pop(choose(self, shown, sources))
-            self.sandbox.restore(base)
-            for change in (before, edit):
-                if change is not None:
-                    self.make(change)
-            diff = self.sandbox.diff(base)
-            if self.is_new(diff) and self.solved(self.test(diff)):
-                return diff
-            self.round += 1
-            self.back(base, before)
+        refuted: list[Candidate] = []
+        for alike in agreed(found):
+            first = distinct(alike)
+            for left in (first, [option for option in alike if option not in first]):
+                while left and len(refuted) < CONFIRMED:
+                    shown = [self.shown(option.edit) for option in left]
+                    sources = {o.edit.symbol: self.source(o.edit.symbol) for o in left}
+                    option = left.pop(choose(self, shown, sources))
+                    diff = self.confirmed(option.edit, base, before)
+                    if diff:
+                        out = {other.answer for other in refuted}
+                        others = [other for other in found if other.answer not in out]
+                        self.rivals = len(distinct(others)) - (option.answer not in out)
+                        return diff
+                    refuted.append(option)
+                    self.round += 1
+                    self.back(base, before)
         return None
+
+    def confirmed(self, edit: Edit, base: str, before: Edit | None) -> str | None:
+        """The diff of an edit that solves the task when it is tested properly."""
+        self.sandbox.restore(base)
+        for change in (before, edit):
+            if change is not None:
+                self.make(change)
+        diff = self.sandbox.diff(base)
+        return diff if self.is_new(diff) and self.solved(self.test(diff)) else None
 
     def is_new(self, diff: str) -> bool:
         """Whether a patch can still win; to explore, what an attempt before found counts again."""

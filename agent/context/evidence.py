@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tools.codemap import Codemap, Symbol
-from tools.sandbox.base import Sandbox
+from tools.sandbox.base import File, Sandbox
 from tools.testing.detect import TestCommand
 from tools.testing.results import TestRun
 from tools.testing.screen import screen
@@ -27,6 +27,8 @@ class Evidence:
     """The code, the suspects in it (best first, with scores), and a run with calls, if any.
 
     `scores` says how suspicious lines are, by path and number; empty when no lines were traced.
+    `voters` are test files that the policy wrote from the issue, with the ids of their tests: they
+    decide nothing by themselves.
     """
 
     codemap: Codemap
@@ -34,6 +36,12 @@ class Evidence:
     ranked: Sequence[tuple[str, float]]
     traced: TestRun
     scores: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    voters: Mapping[File, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def votes(self) -> tuple[str, ...]:
+        """The ids of the tests of `voters`."""
+        return tuple(test for tests in self.voters.values() for test in tests)
 
     @cached_property
     def callers(self) -> Mapping[str, Collection[str]]:

@@ -160,7 +160,7 @@ def _solved(number: int, outcome: Outcome, seen: _Seen) -> Solved:
         broken=_names(verdict.broken) if verdict else (),
         test_files=_names(test_files(before), 5000),
         findings=_names(verdict.findings) if verdict else (),
-        suspicions=_names(verdict.suspicions) if verdict else (),
+        suspicions=_names(outcome.doubts),
         rejected=_names(tuple(dict.fromkeys(seen.findings))),
         new_test=NewTest(path=test.path, text=test.data.decode()) if test and verdict else None,
         attempts=outcome.attempts,

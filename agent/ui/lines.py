@@ -37,7 +37,7 @@ def line(event: Event | Progress) -> str:
         case Screened():
             return f"edits     {event.tried} tried, {event.clean} pass, in {event.seconds:.1f} s"
         case Located(symbols=symbols):
-            names = ", ".join(printable(name) for name, _ in symbols[:3])
+            names = ", ".join(f"{printable(name)} ({score:.2f})" for name, score in symbols[:3])
             return f"suspects  {names or 'none'}"
         case Sampled():
             speed = event.usage.completion / event.seconds if event.seconds else 0.0

@@ -40,8 +40,8 @@ def summarise(console: Console, outcome: Outcome, *, shown_diff: bool) -> None:
         console.print(Text(f"  applied  {printable(outcome.applied.target)}: {files}"))
     elif outcome.status is Status.UNVERIFIED:
         console.print(Text("  applied  nowhere; --apply-unverified applies it all the same"))
-    for suspicion in verdict.suspicions if verdict else ():
-        console.print(Text(f"  look at  {printable(suspicion)}"))
+    for doubt in outcome.doubts:
+        console.print(Text(f"  look at  {printable(doubt)}"))
     if budget is not None and budget.usage.prompt:
         usage = budget.usage
         console.print(

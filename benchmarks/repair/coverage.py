@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from evaluation import evaluate, parser
 
 from agent.evaluate.report import scored
 from agent.evaluate.results import Result
@@ -31,12 +31,12 @@ SELECTED = {"APPRENTICE_STRATEGIES": "conversation"}
 
 def main() -> int:
     """Evaluate what has not been evaluated, then report."""
-    options = _parser().parse_args()
-    samples, seconds = options.samples, options.seconds
-    drawn = _evaluate(options, "samples", SAMPLED, samples=samples, attempts=1, seconds=seconds)
-    chosen = _evaluate(
-        options, "selected", SELECTED, samples=1, attempts=samples, seconds=samples * seconds
-    )
+    made = parser(__doc__, "coverage", seconds=60.0)
+    made.add_argument("--samples", type=int, default=16)
+    options = made.parse_args()
+    most = options.samples
+    drawn = _evaluate(options, "samples", SAMPLED, samples=most, attempts=1)
+    chosen = _evaluate(options, "selected", SELECTED, samples=1, attempts=most)
     report(drawn, chosen, options.out)
     return 0
 
@@ -100,19 +100,10 @@ def _evaluate(
     *,
     samples: int,
     attempts: int,
-    seconds: float,
 ) -> list[Result]:
-    folder = options.out / name
-    command = [sys.executable, "-m", "agent", "eval", options.tasks, "--model", options.model]
-    command += ["--samples", samples, "--attempts", attempts, "--timeout", seconds]
-    command += ["--budget-tokens", 10_000 * attempts, "--sandbox", "bubblewrap", "--no-plots"]
-    command += ["--out", folder, "--split", options.split, "--limit", options.limit]
-    done = subprocess.run([*map(str, command)], env={**os.environ, **settings})
-    if done.returncode not in (0, 1):
-        raise SystemExit(f"{name} could not be evaluated")
-    lines = (folder / "results.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [Result.model_validate_json(line) for line in lines]
-    return list({(row.instance_id, row.sample): row for row in rows}.values())
+    limits = ["--samples", samples, "--attempts", attempts, "--budget-tokens", 10_000 * attempts]
+    seconds = attempts * options.seconds
+    return evaluate(options, options.out / name, *limits, seconds=seconds, env=settings)
 
 
 def _draw(curve: Mapping[int, float], law: PowerLaw | None, path: Path) -> None:
@@ -131,18 +122,6 @@ def _draw(curve: Mapping[int, float], law: PowerLaw | None, path: Path) -> None:
     axes.minorticks_off()
     axes.legend()
     figure.savefig(path, dpi=150)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("tasks", type=Path)
-    parser.add_argument("--split", choices=["train", "dev", "heldout"], default="dev")
-    parser.add_argument("--limit", type=int, default=20)
-    parser.add_argument("--samples", type=int, default=16)
-    parser.add_argument("--seconds", type=float, default=60.0, help="of a sample")
-    parser.add_argument("--model", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--out", type=Path, default=Path("results") / "coverage")
-    return parser
 
 
 if __name__ == "__main__":

@@ -9,19 +9,15 @@ stopped goes on.
 
 from __future__ import annotations
 
-import argparse
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
+from evaluation import evaluate, parser
 from pydantic import BaseModel, ConfigDict
 
 from agent.actions import parse_text
 from agent.config import load_settings
-from agent.evaluate.records import RESULTS
 from agent.evaluate.results import Result
 from agent.evaluate.score import environment_of
 from agent.reproduce import runnable
@@ -59,11 +55,10 @@ class Tries(BaseModel):
 
 def main() -> int:
     """Evaluate what has not been evaluated, then print what came of it."""
-    options = _parser().parse_args()
-    _evaluate(options)
+    options = parser(__doc__, "reproduce", seconds=240.0).parse_args()
+    results = evaluate(options, options.out, "--variant", "issue", env=SEARCH)
     by_id = {row.instance_id: row for row in read_instances(options.tasks)[0]}
-    results = {row.instance_id: row for row in Journal(options.out / RESULTS, Result).rows()}
-    scored = [r for r in results.values() if r.resolved is not None and r.trajectory]
+    scored = [row for row in results if row.resolved is not None and row.trajectory]
     journal = Journal(options.out / "reproductions.jsonl", Tries)
     done = {row.trajectory: row for row in journal.rows()}
     with Store.open(options.out / "experience.db") as store:
@@ -109,29 +104,6 @@ def report(rows: Sequence[tuple[Result, Sequence[Try]]]) -> None:
     for result, tries in rows:
         told = "; ".join(f"{t.why[:70]}, {'passes' if t.passes else 'fails'} after" for t in tries)
         print(f"{result.instance_id}: {result.failure} [{told}]")
-
-
-def _evaluate(options: argparse.Namespace) -> None:
-    command = [sys.executable, "-m", "agent", "eval", options.tasks, "--model", options.model]
-    command += ["--variant", "issue", "--split", options.split, "--limit", options.limit]
-    command += ["--timeout", options.seconds, "--sandbox", options.sandbox, "--no-plots"]
-    done = subprocess.run(
-        [*map(str, command), "--out", str(options.out)], env={**os.environ, **SEARCH}
-    )
-    if done.returncode not in (0, 1):
-        raise SystemExit("the tasks could not be evaluated")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("tasks", type=Path)
-    parser.add_argument("--split", choices=["train", "dev", "heldout"], default="dev")
-    parser.add_argument("--limit", type=int, default=20)
-    parser.add_argument("--seconds", type=float, default=240.0)
-    parser.add_argument("--model", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--sandbox", choices=["bubblewrap", "docker"], default="bubblewrap")
-    parser.add_argument("--out", type=Path, default=Path("results") / "reproduce")
-    return parser
 
 
 if __name__ == "__main__":

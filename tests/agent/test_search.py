@@ -35,6 +35,9 @@ def missing(table, key):
     return found.strip()
 """
 CLAMP = "from lib import clamp\n\ndef test_middle():\n    assert clamp(5, 0, 10) == 5\n"
+SEVERAL = CLAMP + "".join(
+    f"\ndef test_{number}():\n    assert clamp({number}, 0, 10) == {number}\n" for number in (6, 7)
+)
 MORE = "\ndef test_ends():\n    assert (clamp(-1, 0, 10), clamp(11, 0, 10)) == (0, 10)\n"
 TOTAL = (
     "from lib import total\n\ndef test_total():\n    assert total([1, 2]) == 3\n"
@@ -71,18 +74,29 @@ def test_a_bug_is_found_without_a_completion(git_repo, tmp_path, strategies):
     assert screened[0].tried > screened[0].clean > 0
 
 
-def test_the_policy_chooses_among_edits_that_pass(git_repo, tmp_path, strategies):
+def test_the_policy_chooses_among_edits_that_pass_and_do_not_do_the_same(
+    git_repo, tmp_path, strategies
+):
     strategies("search")
-    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE})
-    wanted = "-    if value < high:\n+    if value >= high:"
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": SEVERAL})
+    wanted = "-    if value < high:\n+    if value > high:"
     model = shop.script(tmp_path, [{"text": f"```diff\n{wanted}\n```", "repeat": True}])
     report = shop.solve(repo, model)
     assert report["status"] == "verified"
-    assert "if value >= high:" in (repo / "lib.py").read_text()
-    chosen = of(Sampled, report)
-    assert len(chosen) == 1
-    assert chosen[0].grammar.startswith("root ::= ")
-    assert "value >= high" in chosen[0].grammar
+    assert "if value > high:" in (repo / "lib.py").read_text()
+    (chosen,) = of(Sampled, report)
+    options = chosen.grammar.count("-    ")
+    assert report["rivals"] == options - 1 > 0
+    assert "value >= high" not in chosen.grammar
+
+
+def test_nothing_is_asked_where_all_edits_that_pass_do_the_same(git_repo, tmp_path, strategies):
+    strategies("search")
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": SEVERAL + MORE})
+    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    assert (report["status"], report["rivals"]) == ("verified", 0)
+    assert of(Sampled, report) == []
+    assert sum(event.clean for event in of(Screened, report)) > 1
 
 
 @pytest.mark.slow
@@ -178,7 +192,7 @@ def test_a_policy_that_calls_tools_is_not_searched_for(git_repo, tmp_path, strat
 
 def test_the_prompt_of_a_choice_shows_the_failure_and_the_code(git_repo, tmp_path, strategies):
     strategies("search")
-    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE})
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": SEVERAL})
     report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
     said = [event.message.content for event in of(Prompted, report) if event.attempt == 0]
     assert "test_middle" in said[1]

@@ -177,6 +177,26 @@ def test_without_a_failing_test_the_policy_writes_one_and_the_fix_stays_unverifi
     assert (repo / "tests" / "test_reproduction.py").read_text().startswith("import pytest\nfrom")
 
 
+def test_several_tests_are_written_where_edits_are_searched_for(git_repo, tmp_path, monkeypatch):
+    monkeypatch.setenv("APPRENTICE_STRATEGIES", "search")
+    library = "def double(x):\n    return x * 3\n"
+    repo = git_repo({"lib.py": library, "test_lib.py": "def test_one():\n    assert True\n"})
+    head = "create_file\npath: test_reproduction{}.py\n```python\nfrom lib import double\n\n"
+    body = "def test_it():\n    assert double({}) == {}\n```"
+    cases = [("", 2, 4), ("_2", 4, 8), ("_3", 4, 8), ("_3", 5, 11)]
+    written = [head.format(number) + body.format(*case) for number, *case in cases]
+    report = shop.solve(repo, shop.script(tmp_path, written))
+    assert report["status"] == "unverified"
+    assert report["votes"] == [2, 3]
+    assert "2 of 3 pass" in report["message"]
+    assert "+    return x * 2" in report["diff"]
+    with Store.open() as store:
+        events = list(store.events(store.resolve("last")))
+    said = [e.message.content for e in events if isinstance(e, Prompted) and e.attempt == -1]
+    assert ["kept" in text for text in said] == [False, True, True, False]
+    assert "the same test again" in said[3]
+
+
 @pytest.mark.parametrize(
     ("issue", "raised", "accepted"),
     [

@@ -7,7 +7,7 @@ import pytest
 from tests.tools.conftest import Box
 from tools.repairs.edit import Edit
 from tools.testing.detect import TestCommand
-from tools.testing.screen import Screening, screen
+from tools.testing.screen import LEAST_TOLD, Screening, screen
 
 PYTEST = TestCommand((), "pytest")
 CODE = b'''\
@@ -187,6 +187,43 @@ def test_it_ends_when_enough_is_found_or_the_time_is_up(box):
     assert len(tried(box, "test_half", *good, wanted=3).clean) in (3, 4)
     late = screen(box(FILES), PYTEST, ["test_mod.py::test_half"], edits=good, seconds=0.0)
     assert late.trials == {}
+
+
+def test_edits_that_do_the_same_with_other_inputs_are_told_from_others(box):
+    more = ["test_mod.py::test_half_of_nothing"]
+    edits = [edit("x // 3", new, "a") for new in ("x // 2", "(x - x % 2) // 2", "x - 4 * (x > 0)")]
+    behaviours = tried(box, "test_half", *edits, others={"a": more}).behaviours
+    assert behaviours[0] == behaviours[1] != behaviours[2]
+    assert len(behaviours[0]) >= LEAST_TOLD
+
+
+def test_one_clean_edit_is_compared_with_nothing(box):
+    assert tried(box, "test_half", edit("x // 3", "x // 2"), edit("x // 3", "x")).behaviours == {}
+
+
+def test_edits_of_which_too_little_can_be_told_are_compared_with_nothing(box):
+    edits = [edit("x // 3", new, "a") for new in ("x // 2", "x // 2 + 0")]
+    others = {"a": ["test_mod.py::test_half_of_nothing"]}
+    found = tried(box, "test_loops", *edits, others=others)
+    assert (found.clean, found.behaviours) == ((0, 1), {})
+
+
+def test_a_vote_that_hangs_takes_no_edit_away(box):
+    files = {**FILES, "test_mod.py": f"{TESTS}\ndef test_hangs():\n    while True: pass\n"}
+    probes, voters = ["test_mod.py::test_half"], ["test_mod.py::test_hangs"]
+    good = [edit("x // 3", "x // 2")]
+    found = screen(box(files), PYTEST, probes, voters=voters, edits=good, seconds=30, per_edit=3)
+    assert found.trials[0].clean is True
+    assert found.trials[0].passed == {*probes}
+
+
+def test_tests_that_decide_nothing_are_told_apart(box):
+    voters = ["test_mod.py::test_half_of_nothing", "test_mod.py::test_rate", "test_mod.py::none"]
+    good, other = edit("x // 3", "x // 2"), edit("x // 3", "4")
+    found = tried(box, "test_half", good, other, voters=voters)
+    assert found.clean == (0, 1)
+    assert found.trials[0].passed == {"test_mod.py::test_half", voters[0]}
+    assert found.trials[1].passed == {"test_mod.py::test_half"}
 
 
 def test_lines_are_traced_by_test(box):

@@ -21,11 +21,14 @@ from tools.testing.results import MALFORMED
 START_SECONDS = 30.0
 TRACE_SECONDS = 15.0
 FORK_BYTES = 2048 * MIB
+LEAST_TOLD = 8
+DIGEST_LENGTH = 64
+Answers = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of an edit: the probes that pass with it, and whether nothing failed.
+    """What came of an edit: the probes and voters that pass with it, and whether nothing failed.
 
     `clean` is None when the trial did not come to an end: it hung, or the process died.
     """
@@ -40,8 +43,9 @@ class Screening:
 
     `base` are the probes that pass without an edit. `cold` edits change what runs at import: they
     are tried last, with everything imported anew. `void` ones are no program, or the same program
-    as another. `lines` are the
-    lines of the traced files that each test runs.
+    as another. `lines` are the lines of the traced files that each test runs. `behaviours` are
+    digests of what the changed functions do with one input after the other, for clean edits of
+    which enough can be told.
     """
 
     base: frozenset[str] = frozenset()
@@ -49,13 +53,14 @@ class Screening:
     cold: tuple[int, ...] = ()
     void: tuple[int, ...] = ()
     lines: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
+    behaviours: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     started: bool = False
     seconds: float = 0.0
 
     @property
     def clean(self) -> tuple[int, ...]:
         """The edits with which nothing failed."""
-        return tuple(n for n, trial in self.trials.items() if trial.clean)
+        return tuple(sorted(n for n, trial in self.trials.items() if trial.clean))
 
 
 def screen(
@@ -64,6 +69,7 @@ def screen(
     probes: Sequence[str],
     *,
     others: Mapping[str, Sequence[str]] = {},
+    voters: Sequence[str] = (),
     edits: Sequence[Edit] = (),
     lines: Collection[str] = (),
     seconds: float,
@@ -75,23 +81,25 @@ def screen(
     """Try `edits` of the workspace's files, each alone, against the tests `probes`.
 
     An edit is clean when all probes pass, and after them all `others` of its symbol (which pass
-    now). Ends when `wanted` edits are clean or after `seconds`; collecting may take `grace` seconds
-    more. An edit may take `per_edit` seconds, and on the processor a few times as long as the
-    untouched code does, then `others_seconds` for the others. `lines` names files whose lines are
-    to be traced. For pytest only. The Screening is empty when nothing could be collected.
+    now). Clean edits are run on the tests `voters` as well, which decide nothing, and are compared
+    in what they do with inputs like those of the tests. Ends when `wanted` edits are clean or after
+    `seconds`; collecting may take `grace` seconds more. An edit may take `per_edit` seconds, and on
+    the processor a few times as long as the untouched code does, then `others_seconds` for the
+    others. `lines` names files whose lines are to be traced. For pytest only. The Screening is
+    empty when nothing could be collected.
     """
     mark = secrets.token_hex(16)
     paths = {
         name: sandbox.place(f"{name}_inside.py", _source(f"{name}_inside.py"))
-        for name in ("screen", "swap", "pytest")
+        for name in ("screen", "swap", "pytest", "behaviour", "perturb")
     }
     settings = {
         "mark": mark,
-        "starter": paths["pytest"],
-        "swap": paths["swap"],
+        "ours": {name: path for name, path in paths.items() if name != "screen"},
         "args": list(command.argv),
         "probes": list(probes),
         "others": {symbol: list(tests) for symbol, tests in others.items()},
+        "voters": list(voters),
         "edits": [dataclasses.asdict(edit) for edit in edits],
         "lines": sorted(lines),
         "seconds": seconds,
@@ -120,6 +128,8 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
     trials: dict[int, Trial] = {}
     left_out: dict[str, list[int]] = {"cold": [], "void": []}
     lines: dict[str, dict[str, frozenset[int]]] = {}
+    untouched: list[Answers] = []
+    behaviours: dict[int, tuple[Answers, frozenset[int]]] = {}
     started = False
     for line in stdout.split(b"\n"):
         if not line.startswith(mark):
@@ -138,13 +148,50 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
                     trials[number] = Trial(passed, None if clean is None else bool(clean))
             elif kind in left_out:
                 left_out[kind] += [int(n) for n in [record["n"]] if 0 <= int(n) < count]
+            elif kind == "behaves":
+                answers = [[str(answer) for answer in each] for each in record["answers"]]
+                if int(record["n"]) < 0:
+                    untouched.append(answers)
+                elif int(record["n"]) < count:
+                    own = frozenset(int(function) for function in record["own"])
+                    behaviours[int(record["n"])] = answers, own
             elif kind == "lines":
                 lines[str(record["test"])] = _numbers(record["lines"])
         except MALFORMED:
             continue
-    return Screening(
-        base, trials, tuple(left_out["cold"]), tuple(left_out["void"]), lines, started, seconds
-    )
+    cold, void = (tuple(left_out[kind]) for kind in ("cold", "void"))
+    alike = _comparable(untouched, behaviours)
+    return Screening(base, trials, cold, void, lines, alike, started, seconds)
+
+
+def _comparable(
+    untouched: Sequence[Answers], behaviours: Mapping[int, tuple[Answers, frozenset[int]]]
+) -> dict[int, tuple[str, ...]]:
+    """The answers to inputs to which the untouched code answers twice the same.
+
+    Left out are edits of functions that tell little, and those that seem to change nothing: they
+    do, or they would not turn a test green.
+    """
+    if len(untouched) != 2:
+        return {}
+    steady = [
+        (function, n)
+        for function, both in enumerate(zip(*untouched, strict=False))
+        for n, (one, two) in enumerate(zip(*both, strict=False))
+        if one == two
+    ]
+    before = tuple(untouched[0][function][n] for function, n in steady)
+    found = {}
+    for number, (answers, own) in behaviours.items():
+        if [*map(len, answers)] != [*map(len, untouched[0])]:
+            continue
+        after = tuple(answers[function][n] for function, n in steady)
+        many = sum(
+            len(answers[function][n]) == DIGEST_LENGTH for function, n in steady if function in own
+        )
+        if many >= LEAST_TOLD and after != before:
+            found[number] = after
+    return found
 
 
 def _numbers(lines: Mapping[str, Any]) -> dict[str, frozenset[int]]:

@@ -8,6 +8,7 @@ is a hint for whom to test properly: code under test can write what it likes her
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import gc
 import json
@@ -25,6 +26,7 @@ from typing import Any
 
 CPU_FACTOR, CPU_MARGIN = 4, 0.3
 TRACED_SECONDS = 2.0
+NOTED_SECONDS, COMPARED_SECONDS = 5.0, 3.0
 GREEN = ("passed", "xfailed", "xpassed")
 
 
@@ -50,18 +52,21 @@ class Child:
 class Screen:
     """The pytest plugin that takes the place of the run."""
 
-    def __init__(self, settings: dict[str, Any], starter: Any, swap: Any, fd: int) -> None:
-        self.settings, self.starter, self.swap, self.fd = settings, starter, swap, fd
+    def __init__(self, settings: dict[str, Any], ours: dict[str, Any], fd: int) -> None:
+        self.settings, self.ours, self.fd = settings, ours, fd
+        self.starter, self.swap = ours["pytest"], ours["swap"]
         self.root = os.path.realpath(os.getcwd())
         more = {test for tests in settings["others"].values() for test in tests}
-        self.selection = starter.Selection([*settings["probes"], *sorted(more)], [])
+        more.update(settings["voters"])
+        self.selection = self.starter.Selection([*settings["probes"], *sorted(more)], [])
         self.deadline = time.monotonic() + settings["seconds"]
         self.reports: list[Any] = []
         self.items: dict[str, Any] = {}
         self.functions: list[Any] = []
-        self.tracer = starter.Tracer(starter.Places(self.root))
+        self.tracer = self.starter.Tracer(self.starter.Places(self.root))
         self.fresh: Any = None
-        self.found = 0
+        self.clean: list[int] = []
+        self.swapped: dict[int, Any] = {}
         self.at_import: set[tuple[str, str, int]] = set()
         self.cpu_seconds = float(settings["per_edit"])
 
@@ -104,6 +109,7 @@ class Screen:
             self.trace([t for t in dict.fromkeys([*probes, *more]) if t in self.items])
         if self.settings["edits"]:
             self.try_edits(probes)
+            self.compare(probes)
         return True
 
     def trace(self, tests: list[str]) -> None:
@@ -125,30 +131,42 @@ class Screen:
                 lines.setdefault(files[name], set()).add(frame.f_lineno)
                 return local
 
-            def late(number: int, frame: Any) -> None:
-                import pytest
+            def watch(function: Any) -> None:
+                threading.settrace(function)
+                sys.settrace(function)
 
-                pytest.fail("this takes too long to be traced")
-
-            signal.signal(signal.SIGALRM, late)
             for test in tests:
                 lines.clear()
-                signal.setitimer(signal.ITIMER_REAL, TRACED_SECONDS)
-                threading.settrace(called)
-                sys.settrace(called)
-                outcome = self.run(test)
-                sys.settrace(None)
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
+                outcome = self.watched(test, watch, called)
                 found = {path: sorted(numbers) for path, numbers in lines.items()}
                 answer({"test": test, "outcome": outcome, "lines": found})
 
         left = self.deadline - time.monotonic()
-        child = self.fork(0, work, min(left, self.settings["trace_seconds"]))
-        done: list[Child] = []
-        while not done:
-            done = self.wait([child])
-        for record in told(child.data):
+        for record in self.alone(work, min(left, self.settings["trace_seconds"])):
             self.emit("lines", **record)
+
+    def watched(self, test: str, watch: Any, function: Any) -> str:
+        """The outcome of a test that is watched by a function, and failed when it takes long."""
+
+        def late(number: int, frame: Any) -> None:
+            import pytest
+
+            pytest.fail("this takes too long to be watched")
+
+        signal.signal(signal.SIGALRM, late)
+        signal.setitimer(signal.ITIMER_REAL, TRACED_SECONDS)
+        watch(function)
+        outcome = self.run(test)
+        watch(None)
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        return outcome
+
+    def alone(self, work: Any, limit: float) -> list[dict[str, Any]]:
+        """What a child answers that works while no other does."""
+        child = self.fork(0, work, limit)
+        while not self.wait([child]):
+            pass
+        return told(child.data)
 
     def try_edits(self, probes: list[str]) -> None:
         """Try the untouched code and then each edit, a few at a time."""
@@ -173,14 +191,15 @@ class Screen:
             for child in self.wait(running):
                 running.remove(child)
                 records = told(child.data)
-                if child.number < 0 and records and "cpu" in records[-1]:
-                    spent = CPU_FACTOR * records[-1].pop("cpu") + CPU_MARGIN
+                verdict = next((record for record in records if "clean" in record), None)
+                if child.number < 0 and verdict and "cpu" in verdict:
+                    spent = CPU_FACTOR * verdict.pop("cpu") + CPU_MARGIN
                     self.cpu_seconds = min(self.cpu_seconds, spent)
-                verdict = records[-1] if records and "clean" in records[-1] else None
                 passed = [r["test"] for r in records if r.get("ok")]
                 self.emit("tried", n=child.number, passed=passed, **(verdict or {"clean": None}))
-                if verdict and verdict["clean"] and self.enough():
-                    exhausted = True
+                if child.number >= 0 and verdict and verdict["clean"]:
+                    self.clean.append(child.number)
+                    exhausted = exhausted or len(self.clean) >= self.settings["wanted"]
 
     def workers(self) -> int:
         """How many children run at a time: each counts with the pages that it shares."""
@@ -188,10 +207,59 @@ class Screen:
             own = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         return max(1, min(len(os.sched_getaffinity(0)), int(self.settings["memory"] // (2 * own))))
 
-    def enough(self) -> bool:
-        """Whether as many clean edits were found as are wanted, with one more."""
-        self.found += 1
-        return bool(self.found >= self.settings["wanted"])
+    def compare(self, probes: list[str]) -> None:
+        """Tell what the functions do, untouched (twice) and with each of the clean edits."""
+        swaps = {number: self.swapped[number] for number in self.clean if number in self.swapped}
+        left = self.deadline - time.monotonic()
+        if len(swaps) < 2 or left <= 0:
+            return
+        functions = list(dict.fromkeys(f for pairs in swaps.values() for f, _ in pairs))
+        symbols = {self.settings["edits"][number]["symbol"] for number in swaps}
+        others = [t for symbol in sorted(symbols) for t in self.settings["others"].get(symbol, ())]
+        tests = [test for test in dict.fromkeys([*probes, *others]) if test in self.items]
+        inputs = self.inputs(functions, tests, min(left, NOTED_SECONDS))
+        places = {id(function): n for n, function in enumerate(functions)}
+
+        def comparing(pairs: Any) -> Any:
+            def work(answer: Any) -> None:
+                for function, code in pairs:
+                    function.__code__ = code
+                behaviour, varied = self.ours["behaviour"], self.ours["perturb"].varied
+                answer({"answers": behaviour.answers(functions, inputs, varied)})
+
+            return work
+
+        for number, pairs in [(-1, []), (-1, []), *swaps.items()] if any(inputs) else ():
+            left = self.deadline - time.monotonic()
+            records = self.alone(comparing(pairs), min(left, COMPARED_SECONDS))
+            if not records and number < 0:
+                return
+            own = sorted({places[id(function)] for function, _ in pairs})
+            for record in records:
+                self.emit("behaves", n=number, own=own, answers=record.get("answers"))
+
+    def inputs(self, functions: list[Any], tests: list[str], limit: float) -> list[list[bytes]]:
+        """The arguments, pickled, that the untouched functions get in these tests."""
+
+        def work(answer: Any) -> None:
+            recorder = self.ours["behaviour"].Recorder(functions)
+            counts = [0] * len(functions)
+
+            def watch(function: Any) -> None:
+                threading.setprofile(function)
+                sys.setprofile(function)
+
+            for test in tests:
+                self.watched(test, watch, recorder.called)
+                new = [list(own[n:]) for own, n in zip(recorder.inputs, counts)]  # noqa: B905
+                counts = [len(own) for own in recorder.inputs]
+                answer({"new": [[base64.b64encode(d).decode() for d in own] for own in new]})
+
+        found: list[list[bytes]] = [[] for _ in functions]
+        for record in self.alone(work, limit):
+            for own, new in zip(found, record.get("new", [])):  # noqa: B905
+                own += map(base64.b64decode, new)
+        return found
 
     def jobs(self, probes: list[str]) -> Any:
         """The untouched code as number -1, then the edits that make another program.
@@ -229,8 +297,9 @@ class Screen:
             others = [t for t in self.settings["others"].get(edit["symbol"], ()) if t in self.items]
             if any(place(function.__code__) in self.at_import for function, _ in swaps):
                 cold.append(number)
+            self.swapped[number] = swaps
             yield number, self.trying(swaps, probes, others)
-        for number in () if self.found else cold:
+        for number in () if self.clean else cold:
             edit = self.settings["edits"][number]
             source = sources[os.path.join(self.root, edit["path"])]
             whole = (
@@ -256,7 +325,11 @@ class Screen:
                 answer({"clean": good, "cpu": time.process_time()})
                 return
             signal.setitimer(signal.ITIMER_PROF, self.cpu_seconds + self.settings["others_seconds"])
-            answer({"clean": good and all(self.run(test) in GREEN for test in others)})
+            good = good and all(self.run(test) in GREEN for test in others)
+            answer({"clean": good})
+            signal.setitimer(signal.ITIMER_PROF, self.cpu_seconds + self.settings["others_seconds"])
+            for test in self.settings["voters"] if good else ():
+                answer({"test": test, "ok": test in self.items and self.run(test) == "passed"})
 
         return work
 
@@ -282,8 +355,8 @@ class Screen:
             for name, module in list(sys.modules.items()):
                 if str(getattr(module, "__file__", None) or "").startswith(inside):
                     del sys.modules[name]
-            again = dict(self.settings, others={}, edits=[], lines=[])
-            runner = type(self)(again, self.starter, self.swap, -1)
+            again = dict(self.settings, others={}, edits=[], lines=[], voters=[])
+            runner = type(self)(again, self.ours, -1)
             runner.fresh = answer
             given = self.starter.arguments(again, tempfile.mkdtemp(), "--tb=no", "--capture=sys")
             pytest.main(given, plugins=[runner])
@@ -375,12 +448,12 @@ def main() -> int:
         os.dup2(nowhere, number)
     spec_path = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [folder for folder in sys.path if os.path.abspath(folder or ".") != spec_path]
-    starter = load(settings["starter"], "starting")
-    swap = load(settings["swap"], "swapping")
+    ours = {name: load(path, f"{name}_inside") for name, path in settings["ours"].items()}
+    starter = ours["pytest"]
     sys.path.insert(0, os.getcwd())
     import pytest
 
-    screen = starter.ignoring(pytest, Screen)(settings, starter, swap, fd)
+    screen = starter.ignoring(pytest, Screen)(settings, ours, fd)
     cache = tempfile.mkdtemp(prefix="pytest-cache-")
     given = starter.arguments(settings, cache, "--tb=no", "--capture=sys")
     screen.tracer.start()

@@ -57,6 +57,16 @@ def choice() -> None:
     _replace(import_module("agent.trying"), "choose", lambda *_: 0)
 
 
+def comparison() -> None:
+    """Of edits that pass, all are offered, whether they do the same or not."""
+    _replace(import_module("agent.trying"), "distinct", list)
+
+
+def agreement() -> None:
+    """One test is written from the issue."""
+    _replace(import_module("agent.solve"), "WRITTEN_TESTS", 1)
+
+
 def _replace(place: Any, name: str, value: Any) -> None:
     """Put another value in the place of one that is there."""
     getattr(place, name)
@@ -64,7 +74,7 @@ def _replace(place: Any, name: str, value: Any) -> None:
 
 
 PARTS: dict[str, Callable[[], None]] = {
-    each.__name__: each for each in (localisation, grammar, samples, choice)
+    each.__name__: each for each in (localisation, grammar, samples, choice, comparison, agreement)
 }
 if part := os.environ.get("WITHOUT_PART"):
     try:
