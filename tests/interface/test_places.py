@@ -67,7 +67,7 @@ def test_the_users_own_roots_bind_the_client(repo, git_repo):
 def test_an_answer_can_be_sent_whatever_bytes_a_name_has():
     ended = Result(
         **dict.fromkeys(("attempts", "seconds", "model_seconds", "test_seconds", "exit_code"), 0),
-        **dict.fromkeys(("verdict", "applied")),
+        **dict.fromkeys(("verdict", "applied", "rivals", "votes")),
         **dict.fromkeys(("hint", "trajectory", "diff"), ""),
         status=Status.NOT_SOLVED,
         verified=False,
