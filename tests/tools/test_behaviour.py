@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import pickle
 import sys
@@ -54,7 +55,17 @@ def counts(items):
 
 
 async def later(items):
+    await asyncio.sleep(0)
     return items
+
+
+class Pending:
+    def __await__(self):
+        yield self
+
+
+async def stuck(number):
+    await Pending()
 
 
 def fails_late(number):
@@ -100,9 +111,10 @@ def test_the_same_calls_are_answered_the_same_twice():
         (silent, ([1, 2],), "nothing"),
         (memoryview, (b"x",), "opaque"),
         (maker, (1,), "opaque"),
+        (stuck, (1,), "opaque"),
         (sorted, ([*range(3000)],), "opaque"),
     ],
-    ids=["too long", "without effect", "not to be looked into", "a closure", "too much"],
+    ids=["too long", "without effect", "not to be looked into", "a closure", "a wait", "too much"],
 )
 def test_nothing_can_be_told_of_a_call(function, given, answer):
     assert of(function, given)[0] == answer
