@@ -104,7 +104,10 @@ class Worker:
                     self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """End it: politely, then by force. Idempotent."""
+        """End it: politely, politely again, then by force. Idempotent.
+
+        An interrupt is lost where it hits a finalizer: Python ignores what these raise.
+        """
         with self._lock:
             process, self.process = self.process, None
             asked = self._closing
@@ -115,8 +118,11 @@ class Worker:
                 asked = time.monotonic()
                 process.send_signal(signal.SIGTERM)
             _close(process.stdin)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(max(0.0, asked + STOP_SECONDS - time.monotonic()))
+            for limit in (asked + STOP_SECONDS / 2, asked + STOP_SECONDS):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, limit - time.monotonic()))
+                if process.returncode is None:
+                    process.send_signal(signal.SIGTERM)
         finally:
             process.kill()
             process.wait()

@@ -1,6 +1,7 @@
 """Worker processes that die, are late, or are ended; and what their end means for a sample."""
 
 import contextlib
+import json
 import threading
 import time
 
@@ -14,6 +15,7 @@ from agent.evaluate.records import Folder, Plan
 from agent.evaluate.results import Failure
 from agent.evaluate.sample import Prediction
 from agent.status import Status
+from agent.workers import process as workers
 from agent.workers.process import Worker, WorkerDied
 from tests.agent import shop
 from tests.tasks.samples import shop_task
@@ -65,6 +67,40 @@ def test_stopping_what_has_ended_is_no_error(worker):
     worker.stop()
     worker.stop()
     assert worker.process is None
+
+
+DEAF = """
+import time
+from pathlib import Path
+
+def open_jobs(settings, store, stack):
+    return {"sleep": sleep}
+
+def sleep(instance, row, settings):
+    try:
+        Path(row["note"]).touch()
+        time.sleep(60)
+    except KeyboardInterrupt:
+        time.sleep(60)
+"""
+
+
+def test_a_worker_in_which_an_interrupt_is_lost_is_asked_again(tmp_path, task, monkeypatch):
+    (tmp_path / "deaf.py").write_text(DEAF)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(workers, "STOP_SECONDS", 4.0)
+    deaf = Worker("deaf", SETTINGS)
+    process = deaf.start()
+    note = tmp_path / "begun"
+    job = {"do": "sleep", "instance": row(task), "note": str(note)}
+    process.stdin.write(json.dumps(job).encode() + b"\n")
+    process.stdin.flush()
+    while not note.exists():
+        time.sleep(0.05)
+    begun = time.monotonic()
+    deaf.stop()
+    assert process.returncode == 0
+    assert 2 <= time.monotonic() - begun < 4
 
 
 def test_nothing_starts_after_closing(worker):
