@@ -36,9 +36,10 @@ class Ending(Document):
     `verified` is true for a patch that passed the verifier on more than a test of the policy's
     own. `diff` is the patch, verified or not ('' for none), `applied` where it went (null: nowhere)
     and `files` what was written there. `targets` are the tests that had to turn green. How sure it
-    is: `rivals` counts other small edits that pass the same tests and, as far as could be told, do
-    something else (null: none were looked for); `votes` says how many of the tests that the policy
-    wrote from the issue the patch passes, and how many it wrote (null: fewer than two).
+    is: `rivals` counts other small edits that were seen to pass the same tests and not seen to do
+    the same (null: none were looked for); `votes` says how many of the test files that the policy
+    wrote from the issue pass with the patch, of how many (null: it had to write none, wrote one, or
+    the patch was refused).
     """
 
     status: Status

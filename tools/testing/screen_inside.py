@@ -131,13 +131,9 @@ class Screen:
                 lines.setdefault(files[name], set()).add(frame.f_lineno)
                 return local
 
-            def watch(function: Any) -> None:
-                threading.settrace(function)
-                sys.settrace(function)
-
             for test in tests:
                 lines.clear()
-                outcome = self.watched(test, watch, called)
+                outcome = self.watched(test, (threading.settrace, sys.settrace), called)
                 found = {path: sorted(numbers) for path, numbers in lines.items()}
                 answer({"test": test, "outcome": outcome, "lines": found})
 
@@ -145,8 +141,11 @@ class Screen:
         for record in self.alone(work, min(left, self.settings["trace_seconds"])):
             self.emit("lines", **record)
 
-    def watched(self, test: str, watch: Any, function: Any) -> str:
-        """The outcome of a test that is watched by a function, and failed when it takes long."""
+    def watched(self, test: str, setters: Any, function: Any) -> str:
+        """The outcome of a test that a function watches, failed when it takes long.
+
+        `setters` say in which threads it watches, and what.
+        """
 
         def late(number: int, frame: Any) -> None:
             import pytest
@@ -155,9 +154,11 @@ class Screen:
 
         signal.signal(signal.SIGALRM, late)
         signal.setitimer(signal.ITIMER_REAL, TRACED_SECONDS)
-        watch(function)
+        for watch in setters:
+            watch(function)
         outcome = self.run(test)
-        watch(None)
+        for watch in setters:
+            watch(None)
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         return outcome
 
@@ -218,6 +219,8 @@ class Screen:
         others = [t for symbol in sorted(symbols) for t in self.settings["others"].get(symbol, ())]
         tests = [test for test in dict.fromkeys([*probes, *others]) if test in self.items]
         inputs = self.inputs(functions, tests, min(left, NOTED_SECONDS))
+        if not any(inputs):
+            return
         places = {id(function): n for n, function in enumerate(functions)}
 
         def comparing(pairs: Any) -> Any:
@@ -229,7 +232,7 @@ class Screen:
 
             return work
 
-        for number, pairs in [(-1, []), (-1, []), *swaps.items()] if any(inputs) else ():
+        for number, pairs in [(-1, []), (-1, []), *swaps.items()]:
             left = self.deadline - time.monotonic()
             records = self.alone(comparing(pairs), min(left, COMPARED_SECONDS))
             if not records and number < 0:
@@ -245,12 +248,8 @@ class Screen:
             recorder = self.ours["behaviour"].Recorder(functions)
             counts = [0] * len(functions)
 
-            def watch(function: Any) -> None:
-                threading.setprofile(function)
-                sys.setprofile(function)
-
             for test in tests:
-                self.watched(test, watch, recorder.called)
+                self.watched(test, (threading.setprofile, sys.setprofile), recorder.called)
                 new = [list(own[n:]) for own, n in zip(recorder.inputs, counts)]  # noqa: B905
                 counts = [len(own) for own in recorder.inputs]
                 answer({"new": [[base64.b64encode(d).decode() for d in own] for own in new]})
