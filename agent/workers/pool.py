@@ -67,12 +67,21 @@ def in_threads(
             yield from _until_ended(ended, len(threads))
         finally:
             stopping.set()
+            begun = time.monotonic()
             for worker in workers:
                 worker.close()
-            deadline = time.monotonic() + STOP_SECONDS
-            for thread in threads:
-                if thread.is_alive():
-                    thread.join(max(0.0, deadline - time.monotonic()))
+            _join(threads, begun + STOP_SECONDS / 2)
+            for lane, thread in zip(lanes, threads, strict=True):
+                for worker in lane.workers if thread.is_alive() else ():
+                    worker.close()
+            _join(threads, begun + STOP_SECONDS)
+
+
+def _join(threads: Sequence[threading.Thread], deadline: float) -> None:
+    """Wait for the threads that have begun, no longer than until the deadline."""
+    for thread in threads:
+        if thread.is_alive():
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _until_ended(

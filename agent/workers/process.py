@@ -96,18 +96,19 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        """Ask it to end, so that it takes its sandbox along, and start no other. Idempotent."""
+        """Ask it to end, so that it takes its sandbox along, and start no other.
+
+        Asks again when called again: an interrupt is lost where it hits a finalizer, since Python
+        ignores what these raise.
+        """
         with self._lock:
             if self._closing is None:
                 self._closing = time.monotonic()
-                if self.process is not None:
-                    self.process.send_signal(signal.SIGTERM)
+            if self.process is not None:
+                self.process.send_signal(signal.SIGTERM)
 
     def stop(self) -> None:
-        """End it: politely, politely again, then by force. Idempotent.
-
-        An interrupt is lost where it hits a finalizer: Python ignores what these raise.
-        """
+        """End it: politely, politely again, then by force. Idempotent."""
         with self._lock:
             process, self.process = self.process, None
             asked = self._closing

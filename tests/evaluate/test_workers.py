@@ -15,6 +15,7 @@ from agent.evaluate.records import Folder, Plan
 from agent.evaluate.results import Failure
 from agent.evaluate.sample import Prediction
 from agent.status import Status
+from agent.workers import pool
 from agent.workers import process as workers
 from agent.workers.process import Worker, WorkerDied
 from tests.agent import shop
@@ -101,6 +102,34 @@ def test_a_worker_in_which_an_interrupt_is_lost_is_asked_again(tmp_path, task, m
     deaf.stop()
     assert process.returncode == 0
     assert 2 <= time.monotonic() - begun < 4
+
+
+def test_a_lane_whose_worker_lost_an_interrupt_is_asked_again(tmp_path, task, monkeypatch):
+    (tmp_path / "deaf.py").write_text(DEAF)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for module in (workers, pool):
+        monkeypatch.setattr(module, "STOP_SECONDS", 4.0)
+    deaf, note = Worker("deaf", SETTINGS), tmp_path / "begun"
+    job = {"do": "sleep", "instance": row(task), "note": str(note)}
+
+    class DeafLane:
+        workers = (deaf,)
+
+        def result(self, item):
+            return deaf.ask(item, 60)
+
+    class BrokenLane:
+        workers = ()
+
+        def result(self, item):
+            while not note.exists():
+                time.sleep(0.05)
+            raise KeyError(item)
+
+    with pytest.raises(KeyError):
+        list(pool.in_threads([DeafLane(), BrokenLane()], lambda: job))
+    assert deaf.process is None
+    assert 2 <= time.time() - note.stat().st_mtime < 4
 
 
 def test_nothing_starts_after_closing(worker):
