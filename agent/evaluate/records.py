@@ -56,7 +56,12 @@ class Folder:
 
     def results(self) -> dict[tuple[str, int], Result]:
         """What is scored, and the latest reason of what could not be."""
-        return {(row.instance_id, row.sample): row for row in self.scores.rows()}
+        return latest(self.scores)
+
+
+def latest(scores: Journal[Result]) -> dict[tuple[str, int], Result]:
+    """The last row of each sample, by its task and number."""
+    return {(row.instance_id, row.sample): row for row in scores.rows()}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from agent.evaluate.records import RESULTS
+from agent.evaluate.records import RESULTS, latest
 from agent.evaluate.results import Result
 from agent.tasks.journal import Journal
 
@@ -42,5 +42,4 @@ def evaluate(
     done = subprocess.run([*map(str, command)], env={**os.environ, **env})
     if done.returncode not in (0, 1):
         raise SystemExit(f"{folder} could not be evaluated")
-    rows = Journal(folder / RESULTS, Result).rows()
-    return list({(row.instance_id, row.sample): row for row in rows}.values())
+    return list(latest(Journal(folder / RESULTS, Result)).values())
