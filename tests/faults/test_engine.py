@@ -88,6 +88,8 @@ class Engine:
             self.open += [ours, theirs]
             for source, sink in ((ours, theirs), (theirs, ours)):
                 threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+            if self.gone.is_set():
+                self._close(ours, theirs)
 
     def _copy(self, source, sink):
         try:
@@ -100,7 +102,11 @@ class Engine:
     def stop(self):
         """Nobody listens any more, and every connection breaks off."""
         self.gone.set()
-        for end in (self.listening, *self.open):
+        self._close(self.listening, *self.open)
+
+    @staticmethod
+    def _close(*ends):
+        for end in ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             end.close()
