@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,3 +30,32 @@ def test_old_syntax_and_standard_library_only(path: Path) -> None:
 
 def test_every_source_is_sent() -> None:
     assert set(channel.MODULES) == {path.stem for path in INSIDE.glob("*.py")} - {"__init__"}
+
+
+LIVES = """
+import sys
+from tools.sandbox.inside.common import Person
+Person(0, int(sys.argv[1]))
+print("lives")
+"""
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_a_server_ends_when_its_client_was_gone_before_it_was_bound_to_it(held: bool) -> None:
+    """The kernel sends no signal for a parent that is dead when the signal is asked for."""
+    read, write = os.pipe()
+    try:
+        if not held:
+            os.close(write)
+        done = subprocess.run(
+            [sys.executable, "-c", LIVES, str(read)],
+            pass_fds=[read],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    finally:
+        os.close(read)
+        if held:
+            os.close(write)
+    assert done.stdout == ("lives\n" if held else "")

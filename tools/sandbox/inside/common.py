@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -104,6 +105,13 @@ def parts_of(path: str) -> list[bytes]:
     return parts
 
 
+def hung_up(fd: int) -> bool:
+    """Whether the other end of a pipe or socket is gone."""
+    poll = select.poll()
+    poll.register(fd, select.POLLHUP | select.POLLRDHUP)
+    return bool(poll.poll(0))
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write all of it to a blocking descriptor."""
     view = memoryview(data)
@@ -129,10 +137,13 @@ def lower_priority(pid: str = "self") -> bool:
 
 
 class Person:
-    """Whom commands run as: another user if we are root and may change, else ourselves."""
+    """Whom commands run as: another user if we are root and may change, else ourselves.
 
-    def __init__(self, wanted: int | None, rearm: bool) -> None:
-        self.rearm = rearm
+    `lifeline` is a descriptor whose other end the client holds, if we are to die with it.
+    """
+
+    def __init__(self, wanted: int | None, lifeline: int | None) -> None:
+        self.lifeline = lifeline
         self.program = own_program() if os.getpid() == 1 else b""
         if not filters(self.program):
             self.program = b""
@@ -157,10 +168,15 @@ class Person:
         self.protect()
 
     def protect(self) -> None:
-        """Keep commands from tracing us, and stay bound to our parent's life."""
+        """Keep commands from tracing us, and stay bound to our parent's life.
+
+        A change of user undoes both; a parent that died meanwhile sends no signal any more.
+        """
         prctl(SET_DUMPABLE, 0)
-        if self.rearm:
+        if self.lifeline is not None:
             prctl(SET_PDEATHSIG, signal.SIGKILL)
+            if hung_up(self.lifeline):
+                os._exit(0)
 
     @contextlib.contextmanager
     def acting(self) -> Iterator[None]:

@@ -45,7 +45,7 @@ class Server:
     """Answers requests; each method is an operation named by the request's `op`."""
 
     def __init__(self, hello: dict[str, Any], control: int, wake: int) -> None:
-        self.person = Person(hello.get("uid"), bool(hello.get("bound")))
+        self.person = Person(hello.get("uid"), control if hello.get("bound") else None)
         self.workspace = hello["workspace"]
         self.home = hello["home"]
         folders = (self.workspace, self.home, "/tmp", "/dev/shm")  # noqa: S108
