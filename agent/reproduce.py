@@ -15,8 +15,8 @@ from agent.workspace import Workspace, timed
 from policies.base import Completion, ContextOverflow, Message, Policy, Sampling
 from policies.experience.events import Observed
 from tools.edit import CREATE_FILE
-from tools.sandbox.base import File, Sandbox
-from tools.testing.results import TestRun
+from tools.sandbox.base import File, Sandbox, SandboxError
+from tools.testing.results import TestEnvironmentError, TestRun
 
 TRIES = 4
 MAX_TOKENS = 400
@@ -86,6 +86,26 @@ def write_reproductions(
             break
         _again(session, completion, number, why)
     return found
+
+
+def count_votes(patched: Workspace, voters: Iterable[File], budget: Budget) -> tuple[int, int]:
+    """How many of the test files that the policy wrote pass with a patch, of how many.
+
+    The one that the patch was verified with is among them, without being in `voters`; one that
+    cannot be run is not.
+    """
+    passing = ran = 1
+    for file in voters:
+        own = patched.with_file(file)
+        try:
+            with own.fresh() as sandbox:
+                run = own.test(sandbox, (file.path,), seconds=budget.seconds_left)
+        except (SandboxError, TestEnvironmentError):
+            continue
+        ran += 1
+        budget.test_seconds += run.seconds
+        passing += run.complete and bool(run.outcomes) and not run.failing
+    return passing, ran
 
 
 def _ask(

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from agent.documents import Document, Part
-from agent.solve import Outcome
+from agent.outcome import Outcome
 from agent.status import Status
 from agent.verify.verifier import Verdict
 from policies.base import Usage

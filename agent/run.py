@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from agent import apply
 from agent.apply import Delivery
 from agent.config import Settings, load_settings
+from agent.outcome import Outcome
 from agent.repository import capture, only_run, open_repository
 from agent.session import Listener
-from agent.solve import Outcome
 from agent.solve import solve as compose
 from agent.task import Task
 from agent.workspace import check_sandbox, make_workspace

@@ -13,11 +13,13 @@ from agent.config import Settings
 from agent.context.brief import Brief, make_brief
 from agent.context.evidence import Evidence
 from agent.context.localise import by_lines, localise
-from agent.reproduce import write_reproductions
+from agent.outcome import Outcome
+from agent.reproduce import count_votes, write_reproductions
 from agent.session import Listener, Session
 from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status, UsageError
+from agent.targets import choose_targets
 from agent.task import Budget, Task
-from agent.verify.outcomes import lacks_module, test_files
+from agent.verify.outcomes import test_files
 from agent.verify.verifier import Verdict, Verifier, with_file
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, PolicyError
@@ -32,41 +34,6 @@ from tools.testing.results import TestEnvironmentError, TestRun
 TRACE_SECONDS = 20.0
 WRITTEN_TESTS = 3
 Deliver = Callable[[Status, Verdict], Applied | None]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended. `verdict` is None when no patch got as far as the verifier.
-
-    `reproduction` is the test that the policy wrote from the issue, where it had to, and `votes`
-    says how many of all the tests that it wrote so the patch passes, and how many these are.
-    `rivals` counts other small edits that pass the same tests and do something else, None where
-    none was looked for.
-    """
-
-    status: Status
-    message: str
-    trajectory: str
-    verdict: Verdict | None = None
-    before: TestRun | None = None
-    targets: tuple[str, ...] = ()
-    attempts: int = 0
-    budget: Budget | None = None
-    applied: Applied | None = None
-    hint: str = ""
-    reproduction: File | None = None
-    votes: tuple[int, int] | None = None
-    rivals: int | None = None
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """What a reader of the patch should look at."""
-        noted = self.verdict.suspicions if self.verdict else ()
-        if not self.rivals:
-            return noted
-        edits = "edit passes" if self.rivals == 1 else "edits pass"
-        told = f"{self.rivals} other small {edits} the same tests: one more test would decide"
-        return (*noted, told)
 
 
 def solve(
@@ -153,7 +120,7 @@ class _Run:
             )
             self.before = self.test_baseline(sandbox)
             self.protect(test_files(self.before.outcomes))
-            self.targets = self.choose_targets(self.before)
+            self.targets = choose_targets(self.task, self.before, self.workspace.command.framework)
             if not self.targets and self.task.targets:
                 return self.outcome(Status.NOTHING_TO_DO, "the tests that you named pass already")
             if self.task.patch is not None:
@@ -191,32 +158,6 @@ class _Run:
         protected = (*self.settings.protected, *files, *sorted(more))
         self.settings = self.settings.model_copy(update={"protected": protected})
 
-    def choose_targets(self, run: TestRun) -> tuple[str, ...]:
-        """The failing tests to turn green: those asked for, those named in the issue, or all."""
-        failing = [test for test in run.failing if not lacks_module(run, test)]
-        if run.missing_modules and not failing and not run.passing:
-            raise EnvironmentFailure(
-                f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
-                "Install them in a virtual environment and name it with --env, or activate it.",
-            )
-        asked = self.task.targets
-        if asked:
-            known = [t for t in run.outcomes if any(_belongs(t, a) for a in asked)]
-            if not known:
-                raise UsageError(
-                    f"no test matches {', '.join(asked)}",
-                    "Name tests as the runner does, for example tests/test_x.py::test_y.",
-                )
-            return tuple(t for t in known if t in failing)
-        named = [t for t in failing if self.is_named(t)]
-        return tuple(named or failing)
-
-    def is_named(self, test: str) -> bool:
-        """Whether the issue names a test: by its id, one of pytest's also by its function."""
-        issue = self.task.issue
-        by_function = self.workspace.command.framework == "pytest"
-        return test in issue or (by_function and _function(test) in issue)
-
     def gather(self, sandbox: Sandbox) -> Evidence:
         """Localise: rank the symbols by what the failing tests run, and the lines of the best."""
         assert self.before is not None
@@ -230,7 +171,9 @@ class _Run:
         ranked = localise(
             codemap, files, traced, self.targets, self.task.issue, self.settings.protected
         )
-        self.evidence = Evidence(codemap, files, ranked, traced, voters=self.voters)
+        self.evidence = Evidence(
+            codemap, files, ranked, traced, voters=self.voters, places=self.task.places
+        )
         if self.targets and pytest and self.tries_edits:
             tracing = timed()
             scores = self.evidence.line_scores(
@@ -350,7 +293,8 @@ class _Run:
             status = Status.UNVERIFIED
             message = "the only test that shows the bug was written by the policy itself"
             if self.voters:
-                votes = self.count_votes(verdict)
+                patched = self.workspace.patched(verdict.files, verdict.modes)
+                votes = count_votes(patched, self.voters, self.budget)
                 message = (
                     "only tests written by the policy itself show the bug: "
                     f"{votes[0]} of {votes[1]} pass"
@@ -376,25 +320,6 @@ class _Run:
                 error.status, str(error), verdict=verdict, attempts=attempts.count, hint=error.hint
             )
         return self.delivered
-
-    def count_votes(self, verdict: Verdict) -> tuple[int, int]:
-        """How many of the test files that the policy wrote pass with a patch, of how many.
-
-        The one that the patch was verified with is among them; one that cannot be run is not.
-        """
-        passing = ran = 1
-        tree = self.workspace.patched(verdict.files, verdict.modes)
-        for file in self.voters:
-            own = tree.with_file(file)
-            try:
-                with own.fresh() as sandbox:
-                    run = own.test(sandbox, (file.path,), seconds=self.budget.seconds_left)
-            except (SandboxError, TestEnvironmentError):
-                continue
-            ran += 1
-            self.budget.test_seconds += run.seconds
-            passing += run.complete and bool(run.outcomes) and not run.failing
-        return passing, ran
 
     def interrupted(self) -> Outcome:
         """What Ctrl-C leaves: a run that had delivered its patch has ended as it would have."""
@@ -428,14 +353,6 @@ class _Run:
             votes=votes,
             rivals=rivals,
         )
-
-
-def _belongs(test: str, asked: str) -> bool:
-    return test == asked or test.startswith((f"{asked}::", f"{asked}["))
-
-
-def _function(test: str) -> str:
-    return test.rpartition("::")[2].split("[", 1)[0]
 
 
 def _last_line(output: str) -> str:

@@ -16,13 +16,18 @@ MAX_ISSUE_CHARACTERS = 12_000
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
+Place = tuple[str, int, bool]
+"""A line of a file, by path and number from 1, or (True) the gap in front of it."""
+
+
 @dataclass(frozen=True)
 class Task:
     """An issue in a captured repository. `targets` are test ids that the fix must turn green.
 
     A `patch` that is there already is judged, instead of one being sought. `held_out` are tests
     that nobody is shown, and that a fix must pass as well. Unless it `reproduces`, a policy may not
-    write the test that shows the bug.
+    write the test that shows the bug. `places` are where the fault is, for those who
+    know: infilling is tried there alone.
     """
 
     issue: str
@@ -31,6 +36,7 @@ class Task:
     patch: str | None = None
     held_out: tuple[File, ...] = ()
     reproduces: bool = True
+    places: frozenset[Place] = frozenset()
 
 
 def clean_issue(text: str) -> str:

@@ -107,6 +107,11 @@ class Trying(Attempt):
                 tried=len(result.trials),
                 clean=len(result.clean),
                 left_out=len(result.cold) + len(result.void),
+                failed=tuple(
+                    (self.rounds[edits[n]], edits[n].text)
+                    for n, trial in result.trials.items()
+                    if trial.clean is False and edits[n] in self.rounds
+                ),
                 seconds=result.seconds,
                 **self.tags("test"),
             )

@@ -37,7 +37,13 @@ def rollout(
     strategies: Annotated[
         str, typer.Option(help="Kinds of attempts, with commas: infill, conversation, search.")
     ] = "infill,conversation",
-    rounds: Annotated[int | None, typer.Option(help="Rounds of a conversation at most.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of an attempt at most.")] = None,
+    known_places: Annotated[
+        bool,
+        typer.Option(
+            "--known-places", help="Infill where the known fix does; elsewhere samples fail alike."
+        ),
+    ] = False,
     budget_tokens: Annotated[
         int | None, typer.Option(help="Tokens of a sample on average.")
     ] = None,
@@ -97,6 +103,7 @@ def rollout(
             tasks_sha256=digest_of(instances),
             samples=samples,
             settings=settings,
+            known_places=known_places,
         )
         folder = Folder(out or Path("results") / f"rollout-{tasks.stem}", plan)
         with folder.open():

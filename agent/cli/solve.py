@@ -14,9 +14,9 @@ from agent.cli.errors import reported
 from agent.status import Status, UsageError
 
 if TYPE_CHECKING:
+    from agent.outcome import Outcome
     from agent.run import Audience
     from agent.session import Listener
-    from agent.solve import Outcome
 
 
 def solve(

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from agent.task import Place
 from tools.codemap import Codemap, Symbol
 from tools.sandbox.base import File, Sandbox
 from tools.testing.detect import TestCommand
@@ -28,7 +29,7 @@ class Evidence:
 
     `scores` says how suspicious lines are, by path and number; empty when no lines were traced.
     `voters` are test files that the policy wrote from the issue, with the ids of their tests: they
-    decide nothing by themselves.
+    decide nothing by themselves. `places` are known to hold the fault.
     """
 
     codemap: Codemap
@@ -37,6 +38,7 @@ class Evidence:
     traced: TestRun
     scores: Mapping[tuple[str, int], float] = field(default_factory=dict)
     voters: Mapping[File, Sequence[str]] = field(default_factory=dict)
+    places: frozenset[Place] = frozenset()
 
     @property
     def votes(self) -> tuple[str, ...]:

@@ -14,9 +14,10 @@ from agent.fix.chain import together
 from agent.fix.checks import Check, Checked, run_apart, with_check
 from agent.fix.deadline import Deadline
 from agent.fix.silenced import silences
+from agent.outcome import Outcome
 from agent.repository import Capture
 from agent.session import Listener
-from agent.solve import Outcome, solve
+from agent.solve import solve
 from agent.status import Status
 from agent.task import Task, clean_issue
 from agent.verify.outcomes import is_pseudo

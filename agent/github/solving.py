@@ -23,8 +23,8 @@ from policies.base import Progress
 from policies.experience.events import AttemptEnded, Event, Judged, Located, Sampled, TaskStarted
 
 if TYPE_CHECKING:
+    from agent.outcome import Outcome
     from agent.session import Listener
-    from agent.solve import Outcome
 
 _KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*_(API_KEY|TOKEN|KEY)")
 _SECRETS = (

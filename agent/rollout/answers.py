@@ -1,12 +1,12 @@
-"""Known fixes as conversations, behind the prompts that rollouts stored: to warm up on."""
+"""Known fixes as answers, behind the prompts that rollouts stored: to warm up on."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from agent.rollout.gold import gold_conversation, gold_edit
+from agent.rollout.gold import fill_conversation, gold_conversation, gold_edit, gold_fill
 from agent.rollout.records import Batch
 from agent.status import UsageError
 from agent.tasks.instance import Instance, write_text
@@ -15,51 +15,91 @@ from policies.base import Message
 from policies.experience.events import Event, Prompted, Sampled
 from policies.experience.store import Store
 
+Row = list[dict[str, str]]
+Say = Callable[[Sequence[Event], Mapping[str, bytes], Mapping[str, bytes]], Row | None]
+
 
 def write_gold(
     path: Path, batches: Iterable[Batch], instances: Mapping[str, Instance], store: Store
 ) -> int:
-    """Write a conversation for each task whose fix can be said; returns how many there are."""
-    lines: dict[str, str] = {}
+    """Write what can be said of each task's fix, a conversation or a line; returns how many."""
+    lines: dict[tuple[str, str], str] = {}
     for batch in batches:
-        if batch.trajectory and batch.instance_id not in lines:
-            row = conversation(store.events(batch.trajectory), instances[batch.instance_id])
+        if not batch.trajectory:
+            continue
+        instance = instances[batch.instance_id]
+        known = {kind for name, kind in lines if name == instance.instance_id}
+        missing = {kind: say for kind, say in SAID.items() if kind not in known}
+        if not missing:
+            continue
+        events = list(store.events(batch.trajectory))
+        for kind, say in missing.items():
+            row = said(say, events, instance)
             if row is not None:
-                lines[batch.instance_id] = json.dumps({"messages": row}) + "\n"
+                lines[instance.instance_id, kind] = json.dumps({"messages": row}) + "\n"
     write_text(path, "".join(lines.values()))
     return len(lines)
 
 
-def conversation(events: Iterable[Event], instance: Instance) -> list[dict[str, str]] | None:
-    """The known fix, behind the prompt of the first attempt that was asked for a plan.
-
-    None when no attempt was, or its prompt does not show the definition to be changed, or the fix
-    is not the change of one definition.
-    """
-    prompt = _until_plan(list(events))
-    if prompt is None:
-        return None
+def said(say: Say, events: Sequence[Event], instance: Instance) -> Row | None:
+    """The known fix in the words of an attempt; None when it cannot be said so."""
     try:
-        before = visible_files(instance)
-        after = patched(before, instance.patch)
-        edit = gold_edit({f.path: f.data for f in before}, {f.path: f.data for f in after})
-        if not any(f"{edit.symbol}\n" in message.content for message in prompt):
-            return None
-        return gold_conversation(prompt, edit)
+        return say(events, *sides(instance))
     except UsageError:
         return None
 
 
-def _until_plan(events: Sequence[Event]) -> list[Message] | None:
-    """The messages of an attempt up to its first completion, which is a plan."""
+def sides(instance: Instance) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The files of a task as they are, and with its known fix. Raises UsageError."""
+    before = visible_files(instance)
+    after = patched(before, instance.patch)
+    return {f.path: f.data for f in before}, {f.path: f.data for f in after}
+
+
+def conversation(
+    events: Sequence[Event], before: Mapping[str, bytes], after: Mapping[str, bytes]
+) -> Row | None:
+    """The known fix, behind the prompt of the first attempt that was asked for a plan.
+
+    None when no attempt was, or its prompt does not show the definition to be changed. Raises
+    UsageError when the fix is not the change of one definition.
+    """
     planned = (e for e in events if isinstance(e, Sampled) and e.phase == "plan")
     attempt = next((e.attempt for e in planned), None)
+    edit = gold_edit(before, after)
+    prompt = list(_messages(events, attempt)) if attempt is not None else []
+    if not any(f"{edit.symbol}\n" in message.content for message in prompt):
+        return None
+    return gold_conversation(prompt, edit)
+
+
+def line(
+    events: Sequence[Event], before: Mapping[str, bytes], after: Mapping[str, bytes]
+) -> Row | None:
+    """The known fix, behind the prompt of the first attempt that was to fill in holes.
+
+    None when no attempt was, or its prompt does not show the definition to be changed. Raises
+    UsageError when the fix fills no hole.
+    """
+    filled = (e for e in events if isinstance(e, Sampled) and e.group)
+    attempt = next((e.attempt for e in filled), None)
+    fill = gold_fill(before, after)
+    prompt: list[Message] = []
     if attempt is None:
         return None
-    return list(_messages(events, attempt))
+    for event in events:
+        if isinstance(event, Prompted) and (event.attempt, event.round) == (attempt, None):
+            prompt.append(event.message)
+            if event.message.content.startswith(f"This is {fill.hole.symbol.id}:\n"):
+                return fill_conversation(prompt, fill)
+    return None
+
+
+SAID: Mapping[str, Say] = {"conversation": conversation, "line": line}
 
 
 def _messages(events: Sequence[Event], attempt: int) -> Iterator[Message]:
+    """The messages of an attempt up to its first completion."""
     for event in events:
         if event.attempt not in (None, attempt):
             continue

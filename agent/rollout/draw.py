@@ -10,11 +10,13 @@ from typing import Any
 
 from agent.config import Settings
 from agent.evaluate.score import environment_of
+from agent.rollout.answers import sides
+from agent.rollout.gold import gold_fill
 from agent.rollout.records import Batch
 from agent.rollout.schedule import Draw
 from agent.solve import solve
-from agent.status import EnvironmentFailure, Status
-from agent.task import Task, clean_issue
+from agent.status import EnvironmentFailure, Status, UsageError
+from agent.task import Place, Task, clean_issue
 from agent.tasks.environment import with_environment
 from agent.tasks.heldout import held_out_files
 from agent.tasks.instance import Instance
@@ -40,10 +42,14 @@ def draw(
     policy: Policy,
     store: Store,
     settings: Settings,
+    *,
+    known_places: bool = False,
 ) -> Batch:
     """Sample a task, with the verifier's reward for each trajectory.
 
-    `settings` say what one sample may take. Raises AgentError when the run cannot be made.
+    `settings` say what one sample may take. With `known_places`, only the hole that the known fix
+    fills is filled in: at others all samples fail alike, which teaches a relative baseline nothing.
+    Raises AgentError when the run cannot be made.
     """
     own = with_environment(settings, environment_of(instance)).model_copy(
         update={
@@ -56,7 +62,8 @@ def draw(
     )
     capture = capture_of(instance, "visible")
     issue, held_out = clean_issue(instance.problem_statement), held_out_files(instance)
-    task = Task(issue, capture, held_out=held_out, reproduces=False)
+    places = places_of(instance) if known_places else frozenset()
+    task = Task(issue, capture, held_out=held_out, reproduces=False, places=places)
     outcome = solve(task, policy, make_workspace(capture, own), store, own)
     if outcome.status not in _ENDED or outcome.budget is None:
         raise EnvironmentFailure(outcome.message, outcome.hint)
@@ -76,6 +83,14 @@ def draw(
     )
 
 
+def places_of(instance: Instance) -> frozenset[Place]:
+    """The hole that the known fix fills; none when it fills no single one."""
+    try:
+        return frozenset({gold_fill(*sides(instance)).hole.place})
+    except UsageError:
+        return frozenset()
+
+
 def solved_attempts(found: Iterable[Trajectory]) -> tuple[bool, ...]:
     """Of each attempt with a scored trajectory, whether one of them solved the task."""
     attempts: dict[str, bool] = {}
@@ -92,7 +107,8 @@ def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[
 
     def sampled(instance: Instance, row: dict[str, Any], settings: Settings) -> dict[str, Any]:
         wanted = Draw(instance.instance_id, row["batch"], row["samples"])
-        made = draw(instance, wanted, policy, opened, settings)
+        known = row["known_places"]
+        made = draw(instance, wanted, policy, opened, settings, known_places=known)
         return made.model_dump(mode="json", exclude={"error"})
 
     return {"draw": sampled}

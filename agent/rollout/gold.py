@@ -12,13 +12,22 @@ from difflib import SequenceMatcher
 
 from agent.actions import form, parse_text
 from agent.context.prompts import render
+from agent.holes import GAP_LINES, Hole, holes
 from agent.status import UsageError
 from agent.thoughts import PLAN
 from policies.base import Message
-from tools.codemap import MODULE, Symbol, parse
+from tools.codemap import MODULE, Codemap, Symbol, parse
 from tools.edit import EDIT_SYMBOL
 
 _CAUSE_CHARACTERS = 160
+
+
+@dataclass(frozen=True)
+class GoldFill:
+    """The hole that a fix fills, and what with: a line without its margin, or lines with it."""
+
+    hole: Hole
+    written: str
 
 
 @dataclass(frozen=True)
@@ -35,10 +44,7 @@ def gold_edit(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> GoldEd
 
     Raises UsageError when the fix is not a change of one definition.
     """
-    changed = [path for path in after if before.get(path) != after[path]]
-    if len(changed) != 1 or changed[0] not in before or len(before) != len(after):
-        raise UsageError(f"the fix changes {len(changed)} files, not one")
-    path = changed[0]
+    path = _changed(before, after)
     old, new = before[path], after[path]
     then, now = (_definitions(path, source) for source in (old, new))
     fixes = [
@@ -51,6 +57,52 @@ def gold_edit(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> GoldEd
     symbol = min(fixes, key=lambda found: found.end_byte - found.start_byte)
     was, is_now = then[symbol.id].text(old), symbol.text(new)
     return GoldEdit(symbol.id, is_now, _cause(was, is_now))
+
+
+def gold_fill(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> GoldFill:
+    """The one hole that, filled, turns the files of a task into the fixed ones.
+
+    Raises UsageError when the fix is not another line, or a few more lines, in one definition.
+    """
+    path = _changed(before, after)
+    old, new = (files[path].decode("utf-8", "replace").split("\n") for files in (before, after))
+    opcodes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    changes = [change for change in opcodes if change[0] != "equal"]
+    symbol = Codemap.build([(path, before[path])]).at(path, changes[0][1] + 1)
+    if len(changes) == 1 and symbol is not None and symbol.qualname != MODULE:
+        _, at, _, start, stop = changes[0]
+        for hole in holes(symbol, symbol.text(before[path])):
+            written = _written(hole, new[start:stop])
+            here = hole.place[1] == at + 1 and bool(written)
+            if here and hole.edit(before[path], written).applied(before[path]) == after[path]:
+                return GoldFill(hole, written)
+    raise UsageError(f"the fix of {path} fills no hole of one definition")
+
+
+def _written(hole: Hole, lines: Sequence[str]) -> str:
+    """What the grammar of a hole admits of some lines; empty when it does not admit them."""
+    if not all(line.startswith(hole.margin) and line.strip() for line in lines):
+        return ""
+    if hole.gap:
+        return "\n".join(lines) if len(lines) <= GAP_LINES else ""
+    line = lines[0].removeprefix(hole.margin) if len(lines) == 1 else ""
+    return line if line.startswith(hole.start) and line.endswith(hole.end) else ""
+
+
+def fill_conversation(prompt: Sequence[Message], fill: GoldFill) -> list[dict[str, str]]:
+    """A row for `agent train sft --gold`: prompt, question, line.
+
+    `prompt` are the messages of an attempt by infilling that all its holes share.
+    """
+    hole = fill.hole
+    ask = render("infill", symbol=hole.symbol.id, line=hole.original, gap=hole.gap)
+    answer = f"```python\n{fill.written}\n```"
+    messages = [
+        *prompt,
+        Message(role="user", content=ask),
+        Message(role="assistant", content=answer),
+    ]
+    return [{"role": message.role, "content": message.content} for message in messages]
 
 
 def plan_answer(edit: GoldEdit) -> str:
@@ -81,6 +133,14 @@ def gold_conversation(prompt: Sequence[Message], edit: GoldEdit) -> list[dict[st
         Message(role="assistant", content=edit_answer(edit)),
     ]
     return [{"role": message.role, "content": message.content} for message in messages]
+
+
+def _changed(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> str:
+    """The one file that a fix changes. Raises UsageError when it does something else."""
+    changed = [path for path in after if before.get(path) != after[path]]
+    if len(changed) != 1 or changed[0] not in before or len(before) != len(after):
+        raise UsageError(f"the fix changes {len(changed)} files, not one")
+    return changed[0]
 
 
 def _definitions(path: str, source: bytes) -> dict[str, Symbol]:

@@ -16,13 +16,17 @@ STORE, BATCHES, GOLD = "experience.db", "batches.jsonl", "gold.jsonl"
 
 
 class Plan(BaseModel):
-    """What is sampled. A folder belongs to one plan, whose model is one version of a policy."""
+    """What is sampled. A folder belongs to one plan, whose model is one version of a policy.
+
+    With `known_places`, holes are filled in where the known fix does it, in tasks where one does.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     tasks_sha256: str
     samples: int
     settings: Settings
+    known_places: bool = False
 
 
 class Batch(BaseModel):

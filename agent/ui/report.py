@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
-from agent.solve import Outcome
+from agent.outcome import Outcome
 from agent.status import Status
 from agent.ui.text import printable
 

@@ -5,9 +5,9 @@
 Stages, each with an evaluation of the held-out split at its end: `base`; `larger` (another model,
 untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
 `rejection` (SFT on what `warm` solved there); `grpo` and `ppo` from there, in rounds of rollout
-and training, until `--hours` each are spent. An attempt is one conversation of one round: the
-first answer. Everything goes on where it was stopped; `--stage` runs one, `--report` prints what
-there is.
+and training, until `--hours` each are spent. An attempt is one round of infilling: three lines for
+each of the four most suspicious places. To learn, lines are drawn where the known fix has one.
+Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from agent.tasks.instance import write_text
 
 STAGES = ("base", "larger", "warm", "rejection", "grpo", "ppo")
 FIRST_ANSWER = {
-    "APPRENTICE_STRATEGIES": "conversation",
+    "APPRENTICE_STRATEGIES": "infill",
     "APPRENTICE_ROUNDS": "1",
     "APPRENTICE_EXPLORE": "true",
     "APPRENTICE_PROMPT_TOKENS": "1000",
@@ -161,7 +161,7 @@ def _roll_out(
     most = ["--limit", options.train_limit] if options.train_limit else []
     chosen = ["--ids", ",".join(ids)] if ids else ["--split", "train", *most]
     words = ["rollout", options.tasks, *chosen, "--model", model, "--out", folder]
-    words += ["--samples", samples, "--strategies", "conversation", "--rounds", 1]
+    words += ["--samples", samples, "--strategies", "infill", "--known-places", "--rounds", 1]
     words += ["--timeout", options.seconds, "--seed", 1000 * seed, *SANDBOX]
 
     def run() -> dict[str, Any]:

@@ -22,6 +22,7 @@ from policies.experience.events import (
     Observed,
     Patched,
     Sampled,
+    Screened,
 )
 from policies.experience.store import Store
 from policies.learning.errors import LearningError
@@ -203,19 +204,24 @@ def _siblings(
     """Each sibling with the reward of its candidate.
 
     A candidate is an action after the sibling that holds what it wrote. The judged one is the last
-    before the verdict; what comes after it in its group was not tried any more.
+    before the verdict; what comes after it in its group was not tried any more, unless a test
+    failed with it when all were tried in bulk.
     """
     actions = [(place, e) for place, e in enumerate(events) if isinstance(e, Acted)]
     before = [e for place, e in actions if judged_after < 0 or place < judged_after]
     winner = before[-1] if judged is not None and before else None
     paid = _makers(winner, siblings, [e for _, e in actions]) if winner else set()
+    screened = (e for e in events if isinstance(e, Screened))
+    failed = {(made_in, _content(text)) for e in screened for made_in, text in e.failed}
     found = []
     won = ""
     for number, sample in enumerate(siblings):
         name = f"{where}.{sample.round}#{number}"
         written = _content(sample.text)
         same = winner is not None and sample.round == winner.round and written in paid
-        tried = any(e.round == sample.round and _holds(e, written) for _, e in actions)
+        tried = (sample.round, written) in failed or any(
+            e.round == sample.round and _holds(e, written) for _, e in actions
+        )
         if judged is not None and same and sample.finish_reason != "length":
             if len(paid) > 1:
                 found.append(_made(name, [sample], None, config, why="its candidate is unclear"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.choice import grammar
-from agent.infill import grammar as infill_grammar
-from agent.infill import holes
+from agent.holes import grammar as infill_grammar
+from agent.holes import holes
 from policies.experience.events import Acted, Prompted, Sampled, Screened
 from policies.experience.store import Store
 from tests.agent import shop

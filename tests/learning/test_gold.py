@@ -3,7 +3,7 @@
 import pytest
 
 from agent.actions import Action, parse_text
-from agent.rollout.gold import gold_conversation, gold_edit
+from agent.rollout.gold import fill_conversation, gold_conversation, gold_edit, gold_fill
 from agent.status import UsageError
 from agent.thoughts import PLAN
 from policies.base import Message
@@ -56,6 +56,53 @@ def test_answers_are_actions_of_the_harness():
 def test_other_fixes_are_refused(after, reason):
     with pytest.raises(UsageError, match=reason):
         gold_edit({"a.py": BUG, "b.py": b""}, after)
+
+
+STEPS = b"""def steps(items):
+    total = 0
+    for item in items:
+        if item is None:
+            continue
+        total += item
+    return total
+"""
+
+
+@pytest.mark.parametrize(
+    ("bug", "gap", "written"),
+    [
+        (STEPS.replace(b"total = 0", b"total = 1"), False, "total = 0"),
+        (STEPS.replace(b"item is None", b"item is not None"), False, "if item is None:"),
+        (STEPS.replace(b"        total += item\n", b""), True, "        total += item"),
+        (
+            STEPS.replace(b"        if item is None:\n            continue\n", b""),
+            True,
+            "        if item is None:\n            continue",
+        ),
+    ],
+)
+def test_the_hole_that_a_fix_fills(bug, gap, written):
+    fill = gold_fill({"a.py": bug}, {"a.py": STEPS})
+    assert (fill.hole.gap, fill.written) == (gap, written)
+    assert fill.hole.edit(bug, fill.written).applied(bug) == STEPS
+    prompt = [Message(role="system", content="s"), Message(role="user", content="code")]
+    *_, ask, answer = fill_conversation(prompt, fill)
+    assert "a.py::steps" in ask["content"]
+    assert answer == {"role": "assistant", "content": f"```python\n{written}\n```"}
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        STEPS.replace(b"total += item", b"total -= item"),
+        STEPS.replace(b"0", b"1").replace(b"return total", b"return items"),
+        STEPS.replace(b"    return total\n", b""),
+        STEPS.replace(b"def steps(items)", b"def steps(items, more)"),
+    ],
+)
+def test_a_fix_that_no_hole_admits(bug):
+    with pytest.raises(UsageError, match="fills no hole"):
+        gold_fill({"a.py": bug}, {"a.py": STEPS})
 
 
 def test_gold_rows_train_what_the_assistant_says():

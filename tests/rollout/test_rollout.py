@@ -78,6 +78,21 @@ def test_the_known_fix_is_said_behind_the_prompt_that_was_seen(tasks, tmp_path):
     assert "(number - 1) * size" not in "".join(m["content"] for m in row["messages"][:3])
 
 
+def test_holes_are_filled_where_the_known_fix_does_it(tasks, tmp_path):
+    written = ["number + size", "(number - 1) * size", "size", "0", "size * size", "number"]
+    replies = [f"```python\nstart = {text}\n```" for text in written]
+    more = ("--samples", "2", "--strategies", "infill", "--known-places")
+    rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
+    (batch,) = batches(tmp_path / "out")
+    assert batch.solved == (True, False)
+    with Store.open(tmp_path / "out" / "experience.db") as store:
+        (group,) = grouped(read(store, [batch.trajectory], RewardConfig())).groups
+    assert group.rewards == (0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
+    assert (rolled["groups"], rolled["trajectories"], rolled["gold"]) == (1, 6, 1)
+    (row,) = map(json.loads, (tmp_path / "out" / "gold.jsonl").read_text().splitlines())
+    assert row["messages"][-1]["content"] == "```python\nstart = (number - 1) * size\n```"
+
+
 def test_equal_rewards_teach_nothing_and_are_counted(tasks, tmp_path):
     model = script(tmp_path, [PLAN, BAD] * 2)
     rolled = roll_out(tasks, model, tmp_path / "out", "--samples", "2")

@@ -9,6 +9,7 @@ and what the arguments are then. What a function prints, or changes elsewhere, i
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import inspect
 import pickle
@@ -54,6 +55,50 @@ class Recorder:
             self.busy = False
         if len(data) <= MOST_BYTES and data not in self.inputs[number]:
             self.inputs[number].append(data)
+
+
+def noting(
+    functions: Sequence[types.FunctionType],
+    tests: Sequence[str],
+    watched: Callable[[str, Callable[..., None]], object],
+) -> Callable[[Callable[[dict[str, Any]], None]], None]:
+    """The work of a child that runs the tests and notes what the functions get in each."""
+
+    def work(answer: Callable[[dict[str, Any]], None]) -> None:
+        recorder = Recorder(functions)
+        counts = [0] * len(functions)
+        for test in tests:
+            watched(test, recorder.called)
+            new = [own[n:] for own, n in zip(recorder.inputs, counts)]  # noqa: B905 - Python 3.8
+            counts = [len(own) for own in recorder.inputs]
+            answer({"new": [[base64.b64encode(data).decode() for data in own] for own in new]})
+
+    return work
+
+
+def noted(records: Sequence[dict[str, Any]], functions: int) -> list[list[bytes]]:
+    """The arguments, pickled, that each of so many functions got."""
+    found: list[list[bytes]] = [[] for _ in range(functions)]
+    for record in records:
+        for own, new in zip(found, record.get("new", [])):  # noqa: B905
+            own += map(base64.b64decode, new)
+    return found
+
+
+def answering(
+    swaps: Sequence[tuple[types.FunctionType, types.CodeType]],
+    functions: Sequence[types.FunctionType],
+    inputs: Sequence[Sequence[bytes]],
+    varied: Callable[[Any, Random], Any],
+) -> Callable[[Callable[[dict[str, Any]], None]], None]:
+    """The work of a child that tells what the functions do, some of them with other code."""
+
+    def work(answer: Callable[[dict[str, Any]], None]) -> None:
+        for function, code in swaps:
+            function.__code__ = code
+        answer({"answers": answers(functions, inputs, varied)})
+
+    return work
 
 
 def answers(

@@ -91,7 +91,7 @@ def screen(
     mark = secrets.token_hex(16)
     paths = {
         name: sandbox.place(f"{name}_inside.py", _source(f"{name}_inside.py"))
-        for name in ("screen", "swap", "pytest", "behaviour", "perturb")
+        for name in ("screen", "children", "swap", "pytest", "behaviour", "perturb")
     }
     settings = {
         "mark": mark,

@@ -8,13 +8,9 @@ is a hint for whom to test properly: code under test can write what it likes her
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import gc
 import json
 import os
-import select
-import shutil
 import signal
 import sys
 import tempfile
@@ -22,31 +18,15 @@ import threading
 import time
 import types
 import warnings
+from functools import partial
 from typing import Any
 
 CPU_FACTOR, CPU_MARGIN = 4, 0.3
 TRACED_SECONDS = 2.0
 NOTED_SECONDS, COMPARED_SECONDS = 5.0, 3.0
+TRACERS = (threading.settrace, sys.settrace)
+PROFILERS = (threading.setprofile, sys.setprofile)
 GREEN = ("passed", "xfailed", "xpassed")
-
-
-class Child:
-    """A forked process with the pipe that it answers on."""
-
-    def __init__(self, number: int, pid: int, fd: int, limit: float, folder: str) -> None:
-        self.number, self.pid, self.fd, self.folder = number, pid, fd, folder
-        self.deadline = time.monotonic() + limit
-        self.data = b""
-
-    def end(self) -> None:
-        """Kill it with all that it started."""
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                kill(self.pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
-        os.close(self.fd)
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Screen:
@@ -54,7 +34,7 @@ class Screen:
 
     def __init__(self, settings: dict[str, Any], ours: dict[str, Any], fd: int) -> None:
         self.settings, self.ours, self.fd = settings, ours, fd
-        self.starter, self.swap = ours["pytest"], ours["swap"]
+        self.starter, self.swap, self.children = ours["pytest"], ours["swap"], ours["children"]
         self.root = os.path.realpath(os.getcwd())
         more = {test for tests in settings["others"].values() for test in tests}
         more.update(settings["voters"])
@@ -133,15 +113,15 @@ class Screen:
 
             for test in tests:
                 lines.clear()
-                outcome = self.watched(test, (threading.settrace, sys.settrace), called)
+                outcome = self.watched(test, called, TRACERS)
                 found = {path: sorted(numbers) for path, numbers in lines.items()}
                 answer({"test": test, "outcome": outcome, "lines": found})
 
         left = self.deadline - time.monotonic()
-        for record in self.alone(work, min(left, self.settings["trace_seconds"])):
+        for record in self.children.alone(work, min(left, self.settings["trace_seconds"])):
             self.emit("lines", **record)
 
-    def watched(self, test: str, setters: Any, function: Any) -> str:
+    def watched(self, test: str, function: Any, setters: Any) -> str:
         """The outcome of a test that a function watches, failed when it takes long.
 
         `setters` say in which threads it watches, and what.
@@ -162,17 +142,10 @@ class Screen:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         return outcome
 
-    def alone(self, work: Any, limit: float) -> list[dict[str, Any]]:
-        """What a child answers that works while no other does."""
-        child = self.fork(0, work, limit)
-        while not self.wait([child]):
-            pass
-        return told(child.data)
-
     def try_edits(self, probes: list[str]) -> None:
         """Try the untouched code and then each edit, a few at a time."""
         jobs = self.jobs(probes)
-        running: list[Child] = []
+        running: list[Any] = []
         workers = self.workers()
         exhausted = False
         while running or not exhausted:
@@ -184,14 +157,15 @@ class Screen:
                     exhausted = True
                     break
                 number, work = job
-                running.append(self.fork(number, work, self.settings["per_edit"]))
+                limit = self.settings["per_edit"]
+                running.append(self.children.fork(number, work, limit))
                 if number < 0:
                     break
             if time.monotonic() >= self.deadline:
                 exhausted = True
-            for child in self.wait(running):
+            for child in self.children.ended(running):
                 running.remove(child)
-                records = told(child.data)
+                records = child.records
                 verdict = next((record for record in records if "clean" in record), None)
                 if child.number < 0 and verdict and "cpu" in verdict:
                     spent = CPU_FACTOR * verdict.pop("cpu") + CPU_MARGIN
@@ -218,47 +192,23 @@ class Screen:
         symbols = {self.settings["edits"][number]["symbol"] for number in swaps}
         others = [t for symbol in sorted(symbols) for t in self.settings["others"].get(symbol, ())]
         tests = [test for test in dict.fromkeys([*probes, *others]) if test in self.items]
-        inputs = self.inputs(functions, tests, min(left, NOTED_SECONDS))
+        behaviour, children = self.ours["behaviour"], self.children
+        noting = behaviour.noting(functions, tests, partial(self.watched, setters=PROFILERS))
+        records = children.alone(noting, min(left, NOTED_SECONDS))
+        inputs = behaviour.noted(records, len(functions))
         if not any(inputs):
             return
         places = {id(function): n for n, function in enumerate(functions)}
-
-        def comparing(pairs: Any) -> Any:
-            def work(answer: Any) -> None:
-                for function, code in pairs:
-                    function.__code__ = code
-                behaviour, varied = self.ours["behaviour"], self.ours["perturb"].varied
-                answer({"answers": behaviour.answers(functions, inputs, varied)})
-
-            return work
-
+        varied = self.ours["perturb"].varied
         for number, pairs in [(-1, []), (-1, []), *swaps.items()]:
             left = self.deadline - time.monotonic()
-            records = self.alone(comparing(pairs), min(left, COMPARED_SECONDS))
+            work = behaviour.answering(pairs, functions, inputs, varied)
+            records = children.alone(work, min(left, COMPARED_SECONDS))
             if not records and number < 0:
                 return
             own = sorted({places[id(function)] for function, _ in pairs})
             for record in records:
                 self.emit("behaves", n=number, own=own, answers=record.get("answers"))
-
-    def inputs(self, functions: list[Any], tests: list[str], limit: float) -> list[list[bytes]]:
-        """The arguments, pickled, that the untouched functions get in these tests."""
-
-        def work(answer: Any) -> None:
-            recorder = self.ours["behaviour"].Recorder(functions)
-            counts = [0] * len(functions)
-
-            for test in tests:
-                self.watched(test, (threading.setprofile, sys.setprofile), recorder.called)
-                new = [list(own[n:]) for own, n in zip(recorder.inputs, counts)]  # noqa: B905
-                counts = [len(own) for own in recorder.inputs]
-                answer({"new": [[base64.b64encode(d).decode() for d in own] for own in new]})
-
-        found: list[list[bytes]] = [[] for _ in functions]
-        for record in self.alone(work, limit):
-            for own, new in zip(found, record.get("new", [])):  # noqa: B905
-                own += map(base64.b64decode, new)
-        return found
 
     def jobs(self, probes: list[str]) -> Any:
         """The untouched code as number -1, then the edits that make another program.
@@ -379,63 +329,10 @@ class Screen:
         item.ihook.pytest_runtest_protocol(item=item, nextitem=None)
         return str(self.starter.aggregate(self.reports)[0])
 
-    def fork(self, number: int, work: Any, limit: float) -> Child:
-        """Start a child that does some work and answers with lines of JSON."""
-        reading, writing = os.pipe()
-        folder = tempfile.mkdtemp(prefix="screen-")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            pid = os.fork()
-        if pid:
-            os.close(writing)
-            return Child(number, pid, reading, limit, folder)
-        try:
-            os.setpgid(0, 0)
-            os.close(reading)
-            tempfile.tempdir = os.environ["TMPDIR"] = folder
-
-            def answer(record: Any) -> None:
-                os.write(writing, json.dumps(record).encode() + b"\n")
-
-            work(answer)
-        finally:
-            os._exit(0)
-
-    def wait(self, children: list[Child]) -> list[Child]:
-        """The children that have ended, or were ended because their time was up."""
-        if not children:
-            return []
-        now = time.monotonic()
-        patience = max(0.0, min(child.deadline for child in children) - now)
-        ready, _, _ = select.select([c.fd for c in children], [], [], min(patience, 0.5))
-        ended = []
-        for child in children:
-            if child.fd in ready:
-                data = os.read(child.fd, 1 << 16)
-                child.data += data
-                if data:
-                    continue
-            elif time.monotonic() < child.deadline:
-                continue
-            child.end()
-            ended.append(child)
-        return ended
-
 
 def place(code: types.CodeType) -> tuple[str, str, int]:
     """Where a function stands."""
     return (code.co_filename, code.co_name, code.co_firstlineno)
-
-
-def told(data: bytes) -> list[dict[str, Any]]:
-    """The whole records of a child's answer."""
-    found = []
-    for line in data.split(b"\n")[:-1]:
-        with contextlib.suppress(ValueError):
-            record = json.loads(line)
-            if isinstance(record, dict) and not {"t", "kind"} & set(record):
-                found.append(record)
-    return found
 
 
 def main() -> int:

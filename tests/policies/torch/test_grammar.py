@@ -7,8 +7,8 @@ import re
 import pytest
 
 from agent.actions import grammar, parse_text
-from agent.infill import grammar as infill_grammar
-from agent.infill import holes
+from agent.holes import grammar as infill_grammar
+from agent.holes import holes
 from agent.thoughts import PLAN
 from policies.base import Constraint, Message, PolicyError, Sampling
 from policies.llamacpp import LlamaCppPolicy

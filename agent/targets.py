@@ -1,0 +1,43 @@
+"""Which of the failing tests are to turn green."""
+
+from __future__ import annotations
+
+from agent.status import EnvironmentFailure, UsageError
+from agent.task import Task
+from agent.verify.outcomes import lacks_module
+from tools.testing.results import TestRun
+
+
+def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
+    """The failing tests that the task asks for, those that its issue names, or all.
+
+    Empty when those asked for pass, or nothing fails. Raises UsageError when none is what the task
+    asks for, and EnvironmentFailure when nothing runs for want of packages.
+    """
+    failing = [test for test in run.failing if not lacks_module(run, test)]
+    if run.missing_modules and not failing and not run.passing:
+        raise EnvironmentFailure(
+            f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
+            "Install them in a virtual environment and name it with --env, or activate it.",
+        )
+    asked = task.targets
+    if asked:
+        known = [t for t in run.outcomes if any(_belongs(t, a) for a in asked)]
+        if not known:
+            raise UsageError(
+                f"no test matches {', '.join(asked)}",
+                "Name tests as the runner does, for example tests/test_x.py::test_y.",
+            )
+        return tuple(t for t in known if t in failing)
+    named = [test for test in failing if _is_named(test, task.issue, framework)]
+    return tuple(named or failing)
+
+
+def _belongs(test: str, asked: str) -> bool:
+    return test == asked or test.startswith((f"{asked}::", f"{asked}["))
+
+
+def _is_named(test: str, issue: str, framework: str) -> bool:
+    """Whether the issue names a test: by its id, one of pytest's also by its function."""
+    function = test.rpartition("::")[2].split("[", 1)[0]
+    return test in issue or (framework == "pytest" and function in issue)
