@@ -41,7 +41,8 @@ def rollout(
     known_places: Annotated[
         bool,
         typer.Option(
-            "--known-places", help="Infill where the known fix does; elsewhere samples fail alike."
+            "--known-places",
+            help="Infill where the known fix does, and leave out tasks where it does not.",
         ),
     ] = False,
     budget_tokens: Annotated[
@@ -68,6 +69,7 @@ def rollout(
     with reported(as_json=as_json):
         from agent.config import load_settings
         from agent.rollout.answers import write_gold
+        from agent.rollout.draw import places_of
         from agent.rollout.records import GOLD, Folder, Plan
         from agent.rollout.report import summarise, table
         from agent.rollout.run import roll_out
@@ -93,6 +95,8 @@ def rollout(
         check_sandbox(settings)
         instances, bad = read_instances(tasks)
         print_bad(tasks, bad)
+        if known_places:
+            instances = [instance for instance in instances if places_of(instance)]
         instances = choose(
             instances, None if ids else split, ids.split(",") if ids else None, limit
         )

@@ -18,7 +18,7 @@ STORE, BATCHES, GOLD = "experience.db", "batches.jsonl", "gold.jsonl"
 class Plan(BaseModel):
     """What is sampled. A folder belongs to one plan, whose model is one version of a policy.
 
-    With `known_places`, holes are filled in where the known fix does it, in tasks where one does.
+    With `known_places`, holes are filled in where the known fix of the task does it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -40,8 +40,8 @@ FIRST_ANSWER = {
 SANDBOX = ("--sandbox", "bubblewrap")
 SETTINGS = {
     "sft": ("save_every=5",),
-    "grpo": ("save_every=1", "data.groups_per_step=1", "learning_rate=2e-4"),
-    "ppo": ("save_every=2", "data.groups_per_step=1", "learning_rate=1e-4"),
+    "grpo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5"),
+    "ppo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5"),
 }
 PARENT = {"rejection": "warm", "grpo": "rejection", "ppo": "rejection"}
 SHOWN_K = 2
@@ -98,7 +98,7 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
         return str(options.model if stage == "base" else options.larger) + "@base"
     if stage == "warm":
         base = f"{options.model}@base"
-        drawn = _roll_out(options, state, "warm", base, samples=2)
+        drawn = _roll_out(options, state, "warm", base, samples=4)
         gold = ["--gold", drawn / "gold.jsonl", "--set", "epochs=2"]
         return _train(options, state, "warm", "sft", base, drawn, gold)
     before = state.done.get(PARENT[stage])
@@ -120,7 +120,7 @@ def _rounds(options: argparse.Namespace, state: State, stage: str, model: str) -
         turn += 1
         name = _drawn_for(stage, turn)
         ids = informative(rates, options.tasks_a_round, turn)
-        drawn = _roll_out(options, state, name, model, samples=8, ids=ids, seed=turn)
+        drawn = _roll_out(options, state, name, model, samples=4, ids=ids, seed=turn)
         rates = {**rates, **state.done[f"rollout {name}"]["pass_rates"]}
         if state.done[f"rollout {name}"]["groups"]:
             model = _train(options, state, f"{stage}-{turn}", stage, model, drawn, [])
