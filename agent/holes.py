@@ -15,6 +15,7 @@ from tools.repairs.edit import Edit
 
 GAP_LINES = 6
 MAX_KEPT = 120
+MAX_CHARACTERS = 6000
 _LINE = re.compile(
     r"(?P<start>(?:(?:el)?if|while|return|for\s.+?\sin|with|assert|raise|yield)\s+"
     r"|[\w.\[\]\"', ]+?\s*(?:[-+*/|&%^]|//|\*\*|<<|>>)?=(?!=)\s*)?"
@@ -81,16 +82,19 @@ def grammar(hole: Hole) -> str:
     """A GBNF grammar for a code block with another line, or with lines for a gap."""
     if hole.gap:
         line = r"[ \t]* [^ \t\n`] [^\n`]{0,160}"
-        more = rf'("\n" {literal(hole.margin)} {line}){{0,{GAP_LINES - 1}}}' if hole.margin else ""
-        first = rf"{literal(hole.margin)} [^ \t\n`] [^\n`]{{0,160}}" if hole.margin else line
-        return rf'root ::= "```python\n" {first} {more} "\n```"'
+        margin = literal(hole.margin) if hole.margin else ""
+        more = rf'("\n" {margin} {line}){{0,{GAP_LINES - 1}}}' if hole.margin else ""
+        return rf'root ::= "```python\n" {margin} {line} {more} "\n```"'
     kept = hole.original[len(hole.start) : len(hole.original) - len(hole.end)]
     start, end = literal(f"```python\n{hole.start}"), literal(f"{hole.end}\n```")
     return f"root ::= {start} other0 {end}\n{_other_than(kept)}"
 
 
 def _other_than(text: str) -> str:
-    """GBNF rules for any text of one line but this one; `other0` is the first of them."""
+    """GBNF rules for any text of one line but this one; `other0` is the first of them.
+
+    A text that begins as this one does may end before it, or go on.
+    """
     rest = r"[^\n`]{0,160}"
     rules = []
     for number, character in enumerate(text[:MAX_KEPT]):
@@ -98,7 +102,8 @@ def _other_than(text: str) -> str:
         shunned = f"\\x{ord(character):02X}" if character in "\\[]^-" else character
         first = " " if not number else ""
         differs = rf"[^\n`{first}{shunned}] {rest}"
-        rules.append(f"other{number} ::= {differs} | {same} other{number + 1}")
+        rule = f"{differs} | {same} other{number + 1}"
+        rules.append(f"other{number} ::= ({rule})?" if number else f"other{number} ::= {rule}")
     rules.append(rf"other{len(rules)} ::= [^\n`] {rest}")
     return "\n".join(rules)
 

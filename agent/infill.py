@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.context.prompts import render
-from agent.holes import Hole, grammar, holes
+from agent.holes import MAX_CHARACTERS, Hole, grammar, holes
 from agent.trying import CONFIRMED, Trying
 from agent.workspace import timed
 from policies.base import Constraint, ContextOverflow, Message, Sampling
@@ -22,14 +22,12 @@ SAMPLES_PER_HOLE = 3
 HOLES_A_ROUND = 4
 LINE_TOKENS, GAP_TOKENS = 80, 120
 SUSPECTS = 10
-MAX_CHARACTERS = 6000
 GAP_WEIGHT = 0.7
 
 
 @dataclass
 class Infill(Trying):
-    """An attempt at some of the holes of the suspects, four a round; `turn` counts the attempts
-    before it."""
+    """An attempt at four holes a round; `turn` counts the attempts before it."""
 
     turn: int = 0
 
@@ -60,22 +58,14 @@ class Infill(Trying):
         self.session.prompt(message, attempt=self.number, round=None, phase="edit")
 
     def chosen(self) -> list[Hole]:
-        """The holes of this attempt: the next most suspicious ones, or all that are known."""
-        if self.evidence.places:
-            return self.known()
-        count = HOLES_A_ROUND * self.settings.rounds
-        return self.suspected()[self.turn * count : (self.turn + 1) * count]
-
-    def known(self) -> list[Hole]:
-        """The holes where the evidence says that the fault is."""
-        symbols = {self.evidence.codemap.at(path, line) for path, line, _ in self.evidence.places}
-        return [
-            hole
-            for symbol in symbols
-            if symbol is not None
-            for hole in holes(symbol, self.evidence.source(symbol.id))
-            if hole.place in self.evidence.places
-        ]
+        """The holes of this attempt: the next most suspicious ones, or the one that is known."""
+        place = self.evidence.place
+        if place is None:
+            count = HOLES_A_ROUND * self.settings.rounds
+            return self.suspected()[self.turn * count : (self.turn + 1) * count]
+        symbol = self.evidence.codemap.at(*place[:2])
+        found = holes(symbol, self.evidence.source(symbol.id)) if symbol is not None else ()
+        return [hole for hole in found if hole.place == place]
 
     def suspected(self) -> list[Hole]:
         """The holes of the suspects, in the order of their lines' suspicion."""

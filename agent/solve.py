@@ -172,7 +172,7 @@ class _Run:
             codemap, files, traced, self.targets, self.task.issue, self.settings.protected
         )
         self.evidence = Evidence(
-            codemap, files, ranked, traced, voters=self.voters, places=self.task.places
+            codemap, files, ranked, traced, voters=self.voters, place=self.task.place
         )
         if self.targets and pytest and self.tries_edits:
             tracing = timed()

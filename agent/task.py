@@ -26,8 +26,8 @@ class Task:
 
     A `patch` that is there already is judged, instead of one being sought. `held_out` are tests
     that nobody is shown, and that a fix must pass as well. Unless it `reproduces`, a policy may not
-    write the test that shows the bug. `places` are where the fault is, for those who
-    know: infilling is tried there alone.
+    write the test that shows the bug. `place` is where the fault is, for those who know: infilling
+    is tried there alone.
     """
 
     issue: str
@@ -36,7 +36,7 @@ class Task:
     patch: str | None = None
     held_out: tuple[File, ...] = ()
     reproduces: bool = True
-    places: frozenset[Place] = frozenset()
+    place: Place | None = None
 
 
 def clean_issue(text: str) -> str:

@@ -106,11 +106,11 @@ class Trying(Attempt):
             Screened(
                 tried=len(result.trials),
                 clean=len(result.clean),
-                left_out=len(result.cold) + len(result.void),
+                left_out=len(edits) - len(result.trials),
                 failed=tuple(
                     (self.rounds[edits[n]], edits[n].text)
-                    for n, trial in result.trials.items()
-                    if trial.clean is False and edits[n] in self.rounds
+                    for n in result.failed
+                    if edits[n] in self.rounds
                 ),
                 seconds=result.seconds,
                 **self.tags("test"),

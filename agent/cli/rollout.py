@@ -16,6 +16,7 @@ from agent.ui.text import printable
 
 if TYPE_CHECKING:
     from agent.rollout.records import Batch
+    from agent.tasks.instance import Instance
 
 
 def rollout(
@@ -69,7 +70,6 @@ def rollout(
     with reported(as_json=as_json):
         from agent.config import load_settings
         from agent.rollout.answers import write_gold
-        from agent.rollout.draw import places_of
         from agent.rollout.records import GOLD, Folder, Plan
         from agent.rollout.report import summarise, table
         from agent.rollout.run import roll_out
@@ -95,11 +95,10 @@ def rollout(
         check_sandbox(settings)
         instances, bad = read_instances(tasks)
         print_bad(tasks, bad)
+        instances = choose(instances, None if ids else split, ids.split(",") if ids else None)
         if known_places:
-            instances = [instance for instance in instances if places_of(instance)]
-        instances = choose(
-            instances, None if ids else split, ids.split(",") if ids else None, limit
-        )
+            instances = _with_a_place(instances)
+        instances = choose(instances, limit=limit)
         fetch_models(settings, silent=as_json or quiet)
         alone = {"model": pinned(settings.model), "planner": None, "critic": None}
         settings = settings.model_copy(update=alone)
@@ -129,6 +128,25 @@ def rollout(
         Console().print(table(rolled))
         print(f"rollout: {folder.path}")
     raise SystemExit(1 if rolled.failed else 0)
+
+
+def _with_a_place(instances: list[Instance]) -> list[Instance]:
+    """The tasks whose known fix fills one hole, and those that cannot be made, to be told of."""
+    from agent.rollout.gold import place_of
+    from agent.status import AgentError
+
+    kept = []
+    for instance in instances:
+        try:
+            known = place_of(instance) is not None
+        except AgentError:
+            known = True
+        if known:
+            kept.append(instance)
+    if len(kept) < len(instances):
+        left = len(instances) - len(kept)
+        print(f"left out, as their fix fills no single place: {left}", file=sys.stderr)
+    return kept
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def solve(
         str | None, typer.Option(help="The virtual environment that the tests need.")
     ] = None,
     samples: Annotated[int | None, typer.Option(help="Attempts at most.")] = None,
-    rounds: Annotated[int | None, typer.Option(help="Revisions in an attempt at most.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of an attempt at most.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds at most.")] = None,
     test_timeout: Annotated[float | None, typer.Option(help="Seconds for a test run.")] = None,

@@ -29,7 +29,7 @@ class Evidence:
 
     `scores` says how suspicious lines are, by path and number; empty when no lines were traced.
     `voters` are test files that the policy wrote from the issue, with the ids of their tests: they
-    decide nothing by themselves. `places` are known to hold the fault.
+    decide nothing by themselves. `place` is known to hold the fault.
     """
 
     codemap: Codemap
@@ -38,7 +38,7 @@ class Evidence:
     traced: TestRun
     scores: Mapping[tuple[str, int], float] = field(default_factory=dict)
     voters: Mapping[File, Sequence[str]] = field(default_factory=dict)
-    places: frozenset[Place] = frozenset()
+    place: Place | None = None
 
     @property
     def votes(self) -> tuple[str, ...]:

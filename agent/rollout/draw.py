@@ -10,13 +10,12 @@ from typing import Any
 
 from agent.config import Settings
 from agent.evaluate.score import environment_of
-from agent.rollout.answers import sides
-from agent.rollout.gold import gold_fill
+from agent.rollout.gold import place_of
 from agent.rollout.records import Batch
 from agent.rollout.schedule import Draw
 from agent.solve import solve
 from agent.status import EnvironmentFailure, Status, UsageError
-from agent.task import Place, Task, clean_issue
+from agent.task import Task, clean_issue
 from agent.tasks.environment import with_environment
 from agent.tasks.heldout import held_out_files
 from agent.tasks.instance import Instance
@@ -26,7 +25,7 @@ from agent.workers.policy import open_for
 from agent.workspace import make_workspace
 from policies.base import Policy
 from policies.experience.store import Store
-from policies.learning.batch import Trajectory, trajectories
+from policies.learning.batch import TIMED_OUT, Trajectory, trajectories
 from policies.learning.rewards import RewardConfig
 
 SEEDS_A_BATCH = 1_000_000
@@ -48,8 +47,8 @@ def draw(
     """Sample a task, with the verifier's reward for each trajectory.
 
     `settings` say what one sample may take. With `known_places`, only the hole that the known fix
-    fills is filled in: at others all samples fail alike, which teaches a relative baseline nothing.
-    Raises AgentError when the run cannot be made.
+    fills is filled in: at others nearly all samples fail alike, which teaches a relative baseline
+    nothing. Raises AgentError when the run cannot be made.
     """
     own = with_environment(settings, environment_of(instance)).model_copy(
         update={
@@ -62,8 +61,10 @@ def draw(
     )
     capture = capture_of(instance, "visible")
     issue, held_out = clean_issue(instance.problem_statement), held_out_files(instance)
-    places = places_of(instance) if known_places else frozenset()
-    task = Task(issue, capture, held_out=held_out, reproduces=False, places=places)
+    place = place_of(instance) if known_places else None
+    if known_places and place is None:
+        raise UsageError("its known fix fills no single place")
+    task = Task(issue, capture, held_out=held_out, reproduces=False, place=place)
     outcome = solve(task, policy, make_workspace(capture, own), store, own)
     if outcome.status not in _ENDED or outcome.budget is None:
         raise EnvironmentFailure(outcome.message, outcome.hint)
@@ -83,22 +84,20 @@ def draw(
     )
 
 
-def places_of(instance: Instance) -> frozenset[Place]:
-    """The hole that the known fix fills; none when it fills no single one."""
-    try:
-        return frozenset({gold_fill(*sides(instance)).hole.place})
-    except UsageError:
-        return frozenset()
-
-
 def solved_attempts(found: Iterable[Trajectory]) -> tuple[bool, ...]:
-    """Of each attempt with a scored trajectory, whether one of them solved the task."""
+    """Of each attempt with a scored trajectory, whether one of them solved the task.
+
+    An attempt that ran out of time before it did says nothing.
+    """
     attempts: dict[str, bool] = {}
+    late: set[str] = set()
     for one in found:
+        attempt = one.id.rpartition("/")[2].split(".", 1)[0]
         if one.reward is not None:
-            attempt = one.id.rpartition("/")[2].split(".", 1)[0]
             attempts[attempt] = attempts.get(attempt, False) or one.reward >= SOLVED
-    return tuple(attempts.values())
+        elif one.why == TIMED_OUT:
+            late.add(attempt)
+    return tuple(solved for name, solved in attempts.items() if solved or name not in late)
 
 
 def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[str, Job]:

@@ -12,14 +12,19 @@ from difflib import SequenceMatcher
 
 from agent.actions import form, parse_text
 from agent.context.prompts import render
-from agent.holes import GAP_LINES, Hole, holes
+from agent.holes import GAP_LINES, MAX_CHARACTERS, Hole, holes
 from agent.status import UsageError
+from agent.task import Place
+from agent.tasks.instance import Instance
+from agent.tasks.tree import sides
 from agent.thoughts import PLAN
 from policies.base import Message
-from tools.codemap import MODULE, Codemap, Symbol, parse
+from tools.codemap import MODULE, Symbol, parse
 from tools.edit import EDIT_SYMBOL
+from tools.repairs.edit import Edit
 
 _CAUSE_CHARACTERS = 160
+MAX_LINE = 160
 
 
 @dataclass(frozen=True)
@@ -62,31 +67,59 @@ def gold_edit(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> GoldEd
 def gold_fill(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> GoldFill:
     """The one hole that, filled, turns the files of a task into the fixed ones.
 
-    Raises UsageError when the fix is not another line, or a few more lines, in one definition.
+    Raises UsageError when the fix is not another line, or a few more lines, in one definition that
+    is short enough to be shown.
     """
     path = _changed(before, after)
-    old, new = (files[path].decode("utf-8", "replace").split("\n") for files in (before, after))
-    opcodes = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
-    changes = [change for change in opcodes if change[0] != "equal"]
-    symbol = Codemap.build([(path, before[path])]).at(path, changes[0][1] + 1)
-    if len(changes) == 1 and symbol is not None and symbol.qualname != MODULE:
-        _, at, _, start, stop = changes[0]
-        for hole in holes(symbol, symbol.text(before[path])):
-            written = _written(hole, new[start:stop])
-            here = hole.place[1] == at + 1 and bool(written)
-            if here and hole.edit(before[path], written).applied(before[path]) == after[path]:
+    old, new = before[path], after[path]
+    found = (s for s in parse(path, old) if s.kind != "class" and s.qualname != MODULE)
+    for symbol in sorted(found, key=lambda found: found.end_byte - found.start_byte):
+        text = symbol.text(old)
+        if len(text) > MAX_CHARACTERS:
+            break
+        for hole in holes(symbol, text):
+            written = _own(hole, _between(hole.edit(old, ""), old, new))
+            if _admitted(hole, written) and hole.edit(old, written).applied(old) == new:
                 return GoldFill(hole, written)
     raise UsageError(f"the fix of {path} fills no hole of one definition")
 
 
-def _written(hole: Hole, lines: Sequence[str]) -> str:
-    """What the grammar of a hole admits of some lines; empty when it does not admit them."""
-    if not all(line.startswith(hole.margin) and line.strip() for line in lines):
+def place_of(instance: Instance) -> Place | None:
+    """The hole that the known fix fills; None when it fills no single one.
+
+    Raises UsageError and EnvironmentFailure when the task cannot be made.
+    """
+    before, after = sides(instance)
+    try:
+        return gold_fill(before, after).hole.place
+    except UsageError:
+        return None
+
+
+def _between(edit: Edit, old: bytes, new: bytes) -> str:
+    """What stands in the new file where the edit changes the old one; empty when more differs."""
+    start, end = edit.start, len(new) - (len(old) - edit.end)
+    if end <= start or new[:start] != old[:start] or new[end:] != old[edit.end :]:
         return ""
+    return new[start:end].decode("utf-8", "replace").replace("\r", "")
+
+
+def _own(hole: Hole, text: str) -> str:
+    """What a policy writes of a text: without the end of its line, or the margin of the line."""
+    return text.removesuffix("\n") if hole.gap else text.removeprefix(hole.margin)
+
+
+def _admitted(hole: Hole, written: str) -> bool:
+    """Whether the grammar of a hole admits it."""
+    lines = written.split("\n")
+    if "`" in written or max(map(len, lines)) > MAX_LINE:
+        return False
     if hole.gap:
-        return "\n".join(lines) if len(lines) <= GAP_LINES else ""
-    line = lines[0].removeprefix(hole.margin) if len(lines) == 1 else ""
-    return line if line.startswith(hole.start) and line.endswith(hole.end) else ""
+        deep = all(line.startswith(hole.margin) and line.strip() for line in lines)
+        return deep and len(lines) <= (GAP_LINES if hole.margin else 1)
+    kept = written.removeprefix(hole.start).removesuffix(hole.end)
+    whole = written == f"{hole.start}{kept}{hole.end}" and kept[:1] not in ("", " ")
+    return whole and len(lines) == 1
 
 
 def fill_conversation(prompt: Sequence[Message], fill: GoldFill) -> list[dict[str, str]]:

@@ -29,7 +29,7 @@ class Rolled(Document):
     attempt, or a sibling of an infilling group. `groups` teach a relative baseline something;
     `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be run.
     `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
-    time, of which the largest is what bounds it. `gold` counts the known fixes in `gold.jsonl`.
+    time, of which the largest is what bounds it. `gold` counts the rows in `gold.jsonl`.
     """
 
     name: Literal["apprentice.rollout"] = Field(default="apprentice.rollout", alias="schema")

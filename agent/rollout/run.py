@@ -30,8 +30,12 @@ class Lane:
         settings = self.plan.settings
         seconds = item.samples * settings.timeout + settings.test_timeout + START_SECONDS
         instance = self.instances[item.instance_id].model_dump(mode="json", by_alias=True)
-        job = {"do": "draw", "batch": item.batch, "samples": item.samples}
-        job["known_places"] = self.plan.known_places
+        job = {
+            "do": "draw",
+            "batch": item.batch,
+            "samples": item.samples,
+            "known_places": self.plan.known_places,
+        }
         self.sampler.start()
         clock = timed()
         try:

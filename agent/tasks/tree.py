@@ -34,6 +34,16 @@ def visible_files(instance: Instance) -> tuple[File, ...]:
     return patched(base_files(instance), instance.test_patch)
 
 
+def sides(instance: Instance) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """The contents of the visible files, and of those with the known fix.
+
+    Raises UsageError when a patch does not apply, EnvironmentFailure without the repository.
+    """
+    before = visible_files(instance)
+    after = patched(before, instance.patch)
+    return {f.path: f.data for f in before}, {f.path: f.data for f in after}
+
+
 def capture_of(instance: Instance, variant: Variant) -> Capture:
     """The tree of a variant, as if it were a user's repository."""
     files = visible_files(instance) if variant == "visible" else base_files(instance)

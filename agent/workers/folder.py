@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from agent.status import EnvironmentFailure, UsageError
 from agent.tasks.instance import write_text
@@ -48,10 +48,14 @@ def alone(path: Path, command: str) -> Iterator[None]:
 
 def _claim(path: Path, plan: BaseModel) -> None:
     note = path / "run.json"
-    text = plan.model_dump_json(indent=2) + "\n"
     if not note.exists():
-        write_text(note, text)
-    elif note.read_text(encoding="utf-8") != text:
+        write_text(note, plan.model_dump_json(indent=2) + "\n")
+        return
+    try:
+        same = type(plan).model_validate_json(note.read_bytes()) == plan
+    except ValidationError:
+        same = False
+    if not same:
         raise UsageError(
             f"{path} holds a run with other tasks or settings",
             "Name another folder with --out.",

@@ -5,7 +5,7 @@
 Stages, each with an evaluation of the held-out split at its end: `base`; `larger` (another model,
 untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
 `rejection` (SFT on what `warm` solved there); `grpo` and `ppo` from there, in rounds of rollout
-and training, until `--hours` each are spent. An attempt is one round of infilling: three lines for
+and training, until `--hours` each are spent. An attempt is one round of infilling: three tries at
 each of the four most suspicious places. To learn, lines are drawn where the known fix has one.
 Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
 """
@@ -30,7 +30,7 @@ from agent.evaluate.report import Summary
 from agent.tasks.instance import write_text
 
 STAGES = ("base", "larger", "warm", "rejection", "grpo", "ppo")
-FIRST_ANSWER = {
+SHORT_ATTEMPT = {
     "APPRENTICE_STRATEGIES": "infill",
     "APPRENTICE_ROUNDS": "1",
     "APPRENTICE_EXPLORE": "true",
@@ -52,13 +52,17 @@ class State:
     """What has been done, by name, and the wall seconds that it took; kept in `stages.json`."""
 
     path: Path
+    plan: dict[str, Any]
     done: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path) -> State:
+    def read(cls, folder: Path, plan: dict[str, Any]) -> State:
+        """What was done by this plan; what another one did is refused."""
         path = folder / "stages.json"
-        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"plan": plan}
+        if kept["plan"] != plan:
+            raise SystemExit(f"{folder} holds a run of another plan: {kept['plan']}")
         return cls(path, **kept)
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
@@ -69,7 +73,7 @@ class State:
                 self.done[name] = make()
             finally:
                 self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - clock
-                kept = {"done": self.done, "seconds": self.seconds}
+                kept = {"plan": self.plan, "done": self.done, "seconds": self.seconds}
                 write_text(self.path, json.dumps(kept, indent=2) + "\n")
         return self.done[name]
 
@@ -83,7 +87,9 @@ def main() -> int:
     options = _parser().parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    state = State.read(options.out)
+    free = ("out", "hours", "stage", "report")
+    plan = {name: str(value) for name, value in vars(options).items() if name not in free}
+    state = State.read(options.out, {**plan, **SHORT_ATTEMPT})
     for stage in () if options.report else (options.stage or STAGES):
         model = state.done.get(stage) or _learn(options, state, stage)
         state.once(f"eval {stage}", partial(_evaluate, options, stage, model))
@@ -161,7 +167,7 @@ def _roll_out(
     most = ["--limit", options.train_limit] if options.train_limit else []
     chosen = ["--ids", ",".join(ids)] if ids else ["--split", "train", *most]
     words = ["rollout", options.tasks, *chosen, "--model", model, "--out", folder]
-    words += ["--samples", samples, "--strategies", "infill", "--known-places", "--rounds", 1]
+    words += ["--samples", samples, "--strategies", "infill", "--known-places"]
     words += ["--timeout", options.seconds, "--seed", 1000 * seed, *SANDBOX]
 
     def run() -> dict[str, Any]:
@@ -202,7 +208,7 @@ def _agent(words: Sequence[Any]) -> dict[str, Any]:
     """What a command prints as JSON. When this process is to stop, the command is stopped."""
     print("agent " + " ".join(map(str, words))[:500], file=sys.stderr, flush=True)
     command = [sys.executable, "-m", "agent", *map(str, words), "--json"]
-    env = {**os.environ, **FIRST_ANSWER}
+    env = {**os.environ, **SHORT_ATTEMPT}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) as process:
         try:
             said, _ = process.communicate()

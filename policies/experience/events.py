@@ -123,7 +123,7 @@ class Tested(_Event):
 
 
 class Screened(_Event):
-    """Edits tried in bulk: how many, with how many nothing failed, how many could not be tried.
+    """Edits tried in bulk: how many, with how many nothing failed, how many were not tried.
 
     `failed` are those with which something failed, of the edits that the policy wrote: the round in
     which it did, and the text.

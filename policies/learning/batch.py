@@ -29,8 +29,10 @@ from policies.learning.errors import LearningError
 from policies.learning.rewards import NO_CHANGE, RewardConfig, components_of, scalar
 from policies.learning.tokens import Tokens, Untrainable, digest, sequences
 
-_TIMED_OUT = ("the budget of ", "the time limit of ", "the prompt has ")
+_OUT_OF_TIME = ("the budget of ", "the time limit of ", "the prompt has ")
 _FENCE = "```"
+TIMED_OUT = "timed out"
+"""Why a trajectory of an attempt that ran out of time is unscored."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ def _attempt(
     samples = [event for event in events if isinstance(event, Sampled)]
     chosen = [sample for sample in samples if not sample.group]
     siblings = [sample for sample in samples if sample.group]
-    timed_out = ended.startswith(_TIMED_OUT)
+    timed_out = ended.startswith(_OUT_OF_TIME)
     found = []
     if chosen:
         if judged is not None:
@@ -185,7 +187,7 @@ def _attempt(
         elif ended and ended != "solved" and not timed_out:
             found.append(_made(where, chosen, NO_CHANGE, config))
         else:
-            why = "timed out" if timed_out else "not judged"
+            why = TIMED_OUT if timed_out else "not judged"
             found.append(_made(where, chosen, None, config, why=why))
     if siblings:
         found += _siblings(where, events, siblings, judged, judged_after, timed_out, config)
@@ -231,7 +233,7 @@ def _siblings(
         elif tried or sample.finish_reason == "length" or not (timed_out or won == sample.group):
             found.append(_made(name, [sample], NO_CHANGE, config))
         else:
-            why = "timed out" if timed_out else "not tried"
+            why = TIMED_OUT if timed_out else "not tried"
             found.append(_made(name, [sample], None, config, why=why))
     return found
 

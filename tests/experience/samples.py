@@ -41,7 +41,15 @@ def trajectory() -> list[e.Event]:
             seconds=0.7,
             phase="reproduce",
         ),
-        e.Screened(tried=40, clean=1, left_out=3, seconds=0.5, attempt=0, phase="test"),
+        e.Screened(
+            tried=40,
+            clean=1,
+            left_out=3,
+            failed=((0, "    x = a"),),
+            seconds=0.5,
+            attempt=0,
+            phase="test",
+        ),
         e.Located(symbols=(("calc.py::add", 0.91),), seconds=0.01, phase="reproduce"),
         e.Prompted(
             message=Message(role="user", content="Fix it.\n" + "context line\n" * 400),

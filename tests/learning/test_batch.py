@@ -208,14 +208,14 @@ def test_a_sibling_has_the_reward_of_its_candidate(play):
 
 
 def test_a_sibling_that_failed_when_all_were_tried_in_bulk_has_nothing(play):
-    infill(play, fenced("x = a"), fenced("x = b"), fenced("x = c"))
-    failed = [(0, "    x = a"), (0, "    x = c"), (1, "    x = b")]
+    infill(play, fenced("x = a"), fenced("x = b"), fenced("x = c"), fenced("x = d"))
+    failed = [(0, "    x = a"), (0, "    x = c"), (1, "    x = d")]
     counts = {"tried": 3, "clean": 1, "left_out": 0, "seconds": 0.0}
     play.session.emit(e.Screened(**counts, failed=failed, **at(1, 4)))
     play.act("    x = b", 1)
     play.end(1, "solved")
     play.judge(1)
-    assert [one.reward for one in play.read()] == [0.0, 1.0, 0.0]
+    assert [one.reward for one in play.read()] == [0.0, 1.0, 0.0, None]
 
 
 def test_siblings_that_produced_nothing_have_nothing(play):

@@ -81,10 +81,12 @@ STEPS = b"""def steps(items):
         ),
     ],
 )
-def test_the_hole_that_a_fix_fills(bug, gap, written):
-    fill = gold_fill({"a.py": bug}, {"a.py": STEPS})
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n"])
+def test_the_hole_that_a_fix_fills(bug, gap, written, ending):
+    bug, good = bug.replace(b"\n", ending), STEPS.replace(b"\n", ending)
+    fill = gold_fill({"a.py": bug}, {"a.py": good})
     assert (fill.hole.gap, fill.written) == (gap, written)
-    assert fill.hole.edit(bug, fill.written).applied(bug) == STEPS
+    assert fill.hole.edit(bug, fill.written).applied(bug) == good
     prompt = [Message(role="system", content="s"), Message(role="user", content="code")]
     *_, ask, answer = fill_conversation(prompt, fill)
     assert "a.py::steps" in ask["content"]

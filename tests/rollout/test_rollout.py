@@ -93,6 +93,23 @@ def test_holes_are_filled_where_the_known_fix_does_it(tasks, tmp_path):
     assert row["messages"][-1]["content"] == "```python\nstart = (number - 1) * size\n```"
 
 
+def test_tasks_without_a_known_place_are_left_out_and_told(tasks, tmp_path):
+    task = json.loads(tasks.read_text())
+    more = "diff --git a/more.py b/more.py\nnew file mode 100644\n--- /dev/null\n+++ b/more.py\n"
+    wide = {**task, "instance_id": "wide", "patch": f"{task['patch']}{more}@@ -0,0 +1 @@\n+x = 1\n"}
+    lost = {**task, "instance_id": "lost", "repo": "/nowhere/at/all"}
+    tasks.write_text("".join(json.dumps(row) + "\n" for row in (task, wide, lost)))
+    model = script(tmp_path, ["```python\nstart = size\n```"] * 6)
+    options = ("--samples", "1", "--strategies", "infill", "--known-places")
+    every = arguments(tasks, model, tmp_path / "out", "--ids", "shop,wide,lost", *options)
+    result = agent(*every)
+    assert "left out, as their fix fills no single place: 1\n" in result.stderr
+    rolled = conforms(json.loads(result.stdout))
+    assert (rolled["failed"].keys(), rolled["pass_rates"].keys()) == ({"lost"}, {"shop"})
+    alone = agent(*arguments(tasks, model, tmp_path / "alone", "--ids", "wide", *options))
+    assert (alone.exit_code, "no task is left" in alone.stdout) == (2, True)
+
+
 def test_equal_rewards_teach_nothing_and_are_counted(tasks, tmp_path):
     model = script(tmp_path, [PLAN, BAD] * 2)
     rolled = roll_out(tasks, model, tmp_path / "out", "--samples", "2")

@@ -170,7 +170,8 @@ def test_what_is_no_program_or_the_same_program_is_left_out(box):
         edit("x // 3", "x // 2"),
         edit("x // 3", "(x // 2)"),
     )
-    assert (found.void, found.clean) == ((0, 1, 3), (2,))
+    assert (found.broken, found.void, found.clean) == ((0,), (1, 3), (2,))
+    assert found.failed == (0,)
 
 
 def test_an_edit_that_hangs_is_ended_and_the_others_go_on(box):

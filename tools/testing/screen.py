@@ -41,16 +41,17 @@ class Trial:
 class Screening:
     """What a screening found. Trials by number of the edit, in the order in which they ended.
 
-    `base` are the probes that pass without an edit. `cold` edits change what runs at import: they
-    are tried last, with everything imported anew. `void` ones are no program, or the same program
-    as another. `lines` are the lines of the traced files that each test runs. `behaviours` are
-    digests of what the changed functions do with one input after the other, for clean edits of
-    which enough can be told.
+    `base` are the probes that pass without an edit. `cold` edits change what runs at import: when
+    nothing else helps they are tried last, with everything imported anew. `broken` ones are no
+    program, `void` ones the same program as another, or cannot be tried. `lines` are the lines of
+    the traced files that each test runs. `behaviours` are digests of what the changed functions do
+    with one input after the other, for clean edits of which enough can be told.
     """
 
     base: frozenset[str] = frozenset()
     trials: Mapping[int, Trial] = field(default_factory=dict)
     cold: tuple[int, ...] = ()
+    broken: tuple[int, ...] = ()
     void: tuple[int, ...] = ()
     lines: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
     behaviours: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
@@ -61,6 +62,12 @@ class Screening:
     def clean(self) -> tuple[int, ...]:
         """The edits with which nothing failed."""
         return tuple(sorted(n for n, trial in self.trials.items() if trial.clean))
+
+    @property
+    def failed(self) -> tuple[int, ...]:
+        """The edits with which something certainly fails: of `cold` ones that is not known."""
+        tests = (n for n, trial in self.trials.items() if trial.clean is False)
+        return tuple(sorted({*tests, *self.broken} - {*self.cold}))
 
 
 def screen(
@@ -126,7 +133,7 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
     """The screening of `count` edits by the records, which code under test may have written."""
     base: frozenset[str] = frozenset()
     trials: dict[int, Trial] = {}
-    left_out: dict[str, list[int]] = {"cold": [], "void": []}
+    left_out: dict[str, list[int]] = {"cold": [], "broken": [], "void": []}
     lines: dict[str, dict[str, frozenset[int]]] = {}
     untouched: list[Answers] = []
     behaviours: dict[int, tuple[Answers, frozenset[int]]] = {}
@@ -159,9 +166,9 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
                 lines[str(record["test"])] = _numbers(record["lines"])
         except MALFORMED:
             continue
-    cold, void = (tuple(left_out[kind]) for kind in ("cold", "void"))
+    cold, broken, void = (tuple(numbers) for numbers in left_out.values())
     alike = _comparable(untouched, behaviours)
-    return Screening(base, trials, cold, void, lines, alike, started, seconds)
+    return Screening(base, trials, cold, broken, void, lines, alike, started, seconds)
 
 
 def _comparable(

@@ -235,7 +235,10 @@ class Screen:
                 self.emit("cold", n=number)
                 cold.append(number)
                 continue
-            except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+            except SyntaxError:
+                self.emit("broken", n=number)
+                continue
+            except (ValueError, OSError, RecursionError, MemoryError):
                 self.emit("void", n=number)
                 continue
             meaning = self.swap.meaning(swaps)
@@ -245,6 +248,7 @@ class Screen:
             seen.add(meaning)
             others = [t for t in self.settings["others"].get(edit["symbol"], ()) if t in self.items]
             if any(place(function.__code__) in self.at_import for function, _ in swaps):
+                self.emit("cold", n=number)
                 cold.append(number)
             self.swapped[number] = swaps
             yield number, self.trying(swaps, probes, others)

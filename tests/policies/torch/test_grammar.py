@@ -9,6 +9,7 @@ import pytest
 from agent.actions import grammar, parse_text
 from agent.holes import grammar as infill_grammar
 from agent.holes import holes
+from agent.rollout.gold import gold_fill
 from agent.thoughts import PLAN
 from policies.base import Constraint, Message, PolicyError, Sampling
 from policies.llamacpp import LlamaCppPolicy
@@ -66,6 +67,48 @@ def test_what_llamacpp_writes_is_admitted_token_by_token(llama, ours, grammars, 
         assert matcher.validate_tokens(ids) == len(ids)
         assert matcher.consume_tokens(ids)
         assert matcher.is_accepting() or answer.finish_reason == "length"
+
+
+GOOD = """\
+def steps(items):
+    total = 0
+    for item in items:
+        if item is None:
+            continue
+        total += item
+    return total
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("total = 0", "total = 1"),
+        ("total = 0", "total = 0 + 1"),
+        ("item is None", "item is not None"),
+        ("in items", "in items[1:]"),
+        ("        total += item\n", ""),
+        ("        if item is None:\n            continue\n", ""),
+    ],
+)
+def test_known_fixes_are_admitted(ours, grammars, old, new):
+    bug = GOOD.replace(old, new)
+    fill = gold_fill({"a.py": bug.encode()}, {"a.py": GOOD.encode()})
+    assert accepts(ours, grammars, infill_grammar(fill.hole), fill.written)
+
+
+@pytest.mark.parametrize("written", ["total = 0", "total = ", "total = `0`", "total -= 0"])
+def test_the_same_line_is_not_admitted(ours, grammars, written):
+    symbol = parse("a.py", GOOD.encode())[1]
+    hole = next(hole for hole in holes(symbol, GOOD) if hole.original == "total = 0")
+    assert not accepts(ours, grammars, infill_grammar(hole), written)
+
+
+def accepts(ours, grammars, rules, written):
+    matcher = grammars.matcher(rules)
+    ids = ours._tokenizer(f"```python\n{written}\n```", add_special_tokens=False).input_ids
+    taken = matcher.validate_tokens(ids)
+    return taken == len(ids) and matcher.consume_tokens(ids) and matcher.is_accepting()
 
 
 @pytest.mark.parametrize("name", TOOLS)
