@@ -43,12 +43,12 @@ def look(): sum(held[at] for at in range(0, len(held), mmap.PAGESIZE))
 @pytest.mark.parametrize(
     ("script", "killed"),
     [
-        ("held = mmap.mmap(-1, 400 << 20); fill(); time.sleep(20)", True),
+        ("held = mmap.mmap(-1, 400 << 20); fill(); time.sleep(90)", True),
         (
             "for _ in range(8):\n"
             "    if not os.fork():\n"
-            "        held = mmap.mmap(-1, 80 << 20); fill(); time.sleep(20)\n"
-            "time.sleep(20)",
+            "        held = mmap.mmap(-1, 80 << 20); fill(); time.sleep(90)\n"
+            "time.sleep(90)",
             True,
         ),
         (
@@ -62,7 +62,7 @@ def look(): sum(held[at] for at in range(0, len(held), mmap.PAGESIZE))
     ids=["one", "several", "the same in several"],
 )
 def test_shared_memory(sandbox: Sandbox, script: str, killed: bool) -> None:
-    result = sandbox.run([sandbox.python, "-c", SHARED + script], timeout=15)
+    result = sandbox.run([sandbox.python, "-c", SHARED + script], timeout=60)
     assert result.killed_by == ("memory" if killed else None), result
     assert works(sandbox)
 
