@@ -29,7 +29,7 @@ def test_rollout_train_and_evaluate(git_repo, tmp_path):
     sandbox = ("--sandbox", "bubblewrap")
     drawn = ("--ids", "shop", "--samples", "2", "--rounds", "1", "--timeout", "60")
     rolled = run("rollout", tasks, "--model", MODEL, "--out", out, *drawn, *sandbox)
-    assert (rolled["model"], rolled["gold"]) == (f"{MODEL}@base", 1)
+    assert (rolled["model"], rolled["gold"]) == (f"{MODEL}@base", 2)
     assert rolled["samples"] == 2
     gold = ("--gold", out / "gold.jsonl", "--steps", "2", "--set", "adapters.rank=4")
     report = run("train", "sft", "--model", MODEL, "--store", out, "--out", trained, *gold)
