@@ -15,7 +15,9 @@ from tools.repairs.edit import Edit
 
 GAP_LINES = 6
 MAX_KEPT = 120
+MAX_LINE = 160
 MAX_CHARACTERS = 6000
+_REST = rf"[^\n`]{{0,{MAX_LINE}}}"
 _LINE = re.compile(
     r"(?P<start>(?:(?:el)?if|while|return|for\s.+?\sin|with|assert|raise|yield)\s+"
     r"|[\w.\[\]\"', ]+?\s*(?:[-+*/|&%^]|//|\*\*|<<|>>)?=(?!=)\s*)?"
@@ -81,7 +83,7 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
 def grammar(hole: Hole) -> str:
     """A GBNF grammar for a code block with another line, or with lines for a gap."""
     if hole.gap:
-        line = r"[ \t]* [^ \t\n`] [^\n`]{0,160}"
+        line = rf"[ \t]* [^ \t\n`] {_REST}"
         margin = literal(hole.margin) if hole.margin else ""
         more = rf'("\n" {margin} {line}){{0,{GAP_LINES - 1}}}' if hole.margin else ""
         return rf'root ::= "```python\n" {margin} {line} {more} "\n```"'
@@ -90,21 +92,33 @@ def grammar(hole: Hole) -> str:
     return f"root ::= {start} other0 {end}\n{_other_than(kept)}"
 
 
+def admits(hole: Hole, written: str) -> bool:
+    """Whether the grammar of a hole admits it."""
+    lines = written.split("\n")
+    if "`" in written or max(map(len, lines)) > MAX_LINE:
+        return False
+    if hole.gap:
+        deep = all(line.startswith(hole.margin) and line.strip() for line in lines)
+        return deep and len(lines) <= (GAP_LINES if hole.margin else 1)
+    kept = written.removeprefix(hole.start).removesuffix(hole.end)
+    whole = written == f"{hole.start}{kept}{hole.end}" and kept[:1] not in ("", " ")
+    return whole and len(lines) == 1
+
+
 def _other_than(text: str) -> str:
     """GBNF rules for any text of one line but this one; `other0` is the first of them.
 
     A text that begins as this one does may end before it, or go on.
     """
-    rest = r"[^\n`]{0,160}"
     rules = []
     for number, character in enumerate(text[:MAX_KEPT]):
         same = literal(character)
         shunned = f"\\x{ord(character):02X}" if character in "\\[]^-" else character
         first = " " if not number else ""
-        differs = rf"[^\n`{first}{shunned}] {rest}"
+        differs = rf"[^\n`{first}{shunned}] {_REST}"
         rule = f"{differs} | {same} other{number + 1}"
         rules.append(f"other{number} ::= ({rule})?" if number else f"other{number} ::= {rule}")
-    rules.append(rf"other{len(rules)} ::= [^\n`] {rest}")
+    rules.append(rf"other{len(rules)} ::= [^\n`] {_REST}")
     return "\n".join(rules)
 
 

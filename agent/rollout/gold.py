@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 
 from agent.actions import form, parse_text
 from agent.context.prompts import render
-from agent.holes import GAP_LINES, MAX_CHARACTERS, Hole, holes
+from agent.holes import MAX_CHARACTERS, Hole, admits, holes
 from agent.status import UsageError
 from agent.task import Place
 from agent.tasks.instance import Instance
@@ -24,7 +24,6 @@ from tools.edit import EDIT_SYMBOL
 from tools.repairs.edit import Edit
 
 _CAUSE_CHARACTERS = 160
-MAX_LINE = 160
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def gold_fill(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> GoldFi
             break
         for hole in holes(symbol, text):
             written = _own(hole, _between(hole.edit(old, ""), old, new))
-            if _admitted(hole, written) and hole.edit(old, written).applied(old) == new:
+            if admits(hole, written) and hole.edit(old, written).applied(old) == new:
                 return GoldFill(hole, written)
     raise UsageError(f"the fix of {path} fills no hole of one definition")
 
@@ -107,19 +106,6 @@ def _between(edit: Edit, old: bytes, new: bytes) -> str:
 def _own(hole: Hole, text: str) -> str:
     """What a policy writes of a text: without the end of its line, or the margin of the line."""
     return text.removesuffix("\n") if hole.gap else text.removeprefix(hole.margin)
-
-
-def _admitted(hole: Hole, written: str) -> bool:
-    """Whether the grammar of a hole admits it."""
-    lines = written.split("\n")
-    if "`" in written or max(map(len, lines)) > MAX_LINE:
-        return False
-    if hole.gap:
-        deep = all(line.startswith(hole.margin) and line.strip() for line in lines)
-        return deep and len(lines) <= (GAP_LINES if hole.margin else 1)
-    kept = written.removeprefix(hole.start).removesuffix(hole.end)
-    whole = written == f"{hole.start}{kept}{hole.end}" and kept[:1] not in ("", " ")
-    return whole and len(lines) == 1
 
 
 def fill_conversation(prompt: Sequence[Message], fill: GoldFill) -> list[dict[str, str]]:

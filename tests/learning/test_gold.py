@@ -9,6 +9,7 @@ from agent.thoughts import PLAN
 from policies.base import Message
 from policies.learning.sft import gold
 from tests.learning.tiny import tiny_tokenizer
+from tests.tasks.samples import STEPS
 from tools.edit import EDIT_SYMBOL
 
 GOOD = b'''"""Shapes."""
@@ -56,16 +57,6 @@ def test_answers_are_actions_of_the_harness():
 def test_other_fixes_are_refused(after, reason):
     with pytest.raises(UsageError, match=reason):
         gold_edit({"a.py": BUG, "b.py": b""}, after)
-
-
-STEPS = b"""def steps(items):
-    total = 0
-    for item in items:
-        if item is None:
-            continue
-        total += item
-    return total
-"""
 
 
 @pytest.mark.parametrize(

@@ -91,3 +91,13 @@ def shop_task(root: Path) -> Instance:
         environment_setup=EnvironmentSetup(packages=NEEDS),
         family="operator",
     )
+
+
+STEPS = b"""def steps(items):
+    total = 0
+    for item in items:
+        if item is None:
+            continue
+        total += item
+    return total
+"""

@@ -15,6 +15,7 @@ from policies.base import Constraint, Message, PolicyError, Sampling
 from policies.llamacpp import LlamaCppPolicy
 from policies.torch.grammar import Grammars, as_terminal
 from policies.torch.policy import TorchPolicy
+from tests.tasks.samples import STEPS
 from tools.codemap import parse
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
 
@@ -69,15 +70,7 @@ def test_what_llamacpp_writes_is_admitted_token_by_token(llama, ours, grammars, 
         assert matcher.is_accepting() or answer.finish_reason == "length"
 
 
-GOOD = """\
-def steps(items):
-    total = 0
-    for item in items:
-        if item is None:
-            continue
-        total += item
-    return total
-"""
+GOOD = STEPS.decode()
 
 
 @pytest.mark.parametrize(
