@@ -201,7 +201,10 @@ def check_base(lineage: Lineage, base_sha256: str) -> None:
 
 
 def list_adapters(name: str | None = None) -> list[Lineage]:
-    """The adapters of base model `name`, or all; damaged lineages are left out."""
+    """The adapters of base model `name`, or all; damaged lineages are left out.
+
+    Of one model those with names of their own come first, then v1, v2, … in order.
+    """
     found = []
     for folder in sorted(adapters_root().glob("*/*/")):
         if folder.name.startswith(".") or (name is not None and folder.parent.name != name):
@@ -210,7 +213,7 @@ def list_adapters(name: str | None = None) -> list[Lineage]:
             found.append(read_lineage(folder))
         except PolicyError:
             continue
-    return sorted(found, key=lambda entry: (entry.name, entry.created, _number(entry.version)))
+    return sorted(found, key=lambda entry: (entry.name, _number(entry.version), entry.version))
 
 
 def listed() -> list[Listed]:
