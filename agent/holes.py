@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from textwrap import dedent
 
 from agent.actions import literal
@@ -16,8 +17,13 @@ from tools.repairs.edit import Edit
 GAP_LINES = 6
 MAX_KEPT = 120
 MAX_LINE = 160
+MAX_NESTED = 2
 MAX_CHARACTERS = 6000
-_REST = rf"[^\n`]{{0,{MAX_LINE}}}"
+_MORE = rf"([^\n\t` ]|[ ][^\n\t` #]){{0,{MAX_LINE}}}"
+"""What code may go on with, in GBNF and as a regular expression. It ends neither in space nor in a
+comment, with which the line that stood there would be another one."""
+_FIRST = r"[^\n\t` #]"
+_MARGIN = re.compile(r"^[ \t]+(?=\S)", re.MULTILINE)
 _LINE = re.compile(
     r"(?P<start>(?:(?:el)?if|while|return|for\s.+?\sin|with|assert|raise|yield)\s+"
     r"|[\w.\[\]\"', ]+?\s*(?:[-+*/|&%^]|//|\*\*|<<|>>)?=(?!=)\s*)?"
@@ -33,7 +39,9 @@ _NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
 class Hole:
     """A place of a symbol: line `number` of its text, from 0, or the `gap` in front of it.
 
-    Of a line to be written anew, `start` and `end` stay, and `original` is what is there.
+    Of a line to be written anew, `start` and `end` stay, and `original` is what is there. Into a
+    gap go lines no less deep than `margin`; the first is at most as deep as the one before it,
+    `deepest`, and each is a number of times `step` deeper.
     """
 
     symbol: Symbol
@@ -43,6 +51,8 @@ class Hole:
     start: str = ""
     end: str = ""
     gap: bool = False
+    deepest: str = ""
+    step: str = ""
 
     @property
     def place(self) -> Place:
@@ -64,6 +74,8 @@ class Hole:
 def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
     """The places of a definition that can be hidden: expressions, and the gaps between lines."""
     prose = _docstrings(text)
+    step = _step(text)
+    before = ""
     inside = 0
     for number, line in enumerate(text.split("\n")):
         stripped = line.strip()
@@ -73,7 +85,9 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
         whole = inside == 0
         inside += sum(stripped.count(c) for c in "([{") - sum(stripped.count(c) for c in ")]}")
         if whole and number and not _NO_GAP.match(stripped):
-            yield Hole(symbol, number, margin, stripped, gap=True)
+            deepest = max(margin, before, key=len)
+            yield Hole(symbol, number, margin, stripped, gap=True, deepest=deepest, step=step)
+        before = margin if whole else before
         match = _LINE.fullmatch(stripped)
         if _SKIPPED.match(stripped) or match is None or not match["middle"]:
             continue
@@ -82,27 +96,54 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
 
 def grammar(hole: Hole) -> str:
     """A GBNF grammar for a code block with another line, or with lines for a gap."""
+    shared = f"code ::= {_FIRST} more\nmore ::= {_MORE}"
     if hole.gap:
-        line = rf"[ \t]* [^ \t\n`] {_REST}"
         margin = literal(hole.margin) if hole.margin else ""
-        more = rf'("\n" {margin} {line}){{0,{GAP_LINES - 1}}}' if hole.margin else ""
-        return rf'root ::= "```python\n" {margin} {line} {more} "\n```"'
+        step = literal(hole.step)
+        first, later = (
+            f"{margin} {f'({step}){{0,{deeper}}} ' if deeper else ''}code"
+            for deeper in _depths(hole)
+        )
+        more = rf'("\n" {later}){{0,{GAP_LINES - 1}}}' if hole.margin else ""
+        return f'root ::= "```python\\n" {first} {more} "\\n```"\n{shared}'
     kept = hole.original[len(hole.start) : len(hole.original) - len(hole.end)]
     start, end = literal(f"```python\n{hole.start}"), literal(f"{hole.end}\n```")
-    return f"root ::= {start} other0 {end}\n{_other_than(kept)}"
+    return f"root ::= {start} other0 {end}\n{_other_than(kept)}\n{shared}"
 
 
 def admits(hole: Hole, written: str) -> bool:
     """Whether the grammar of a hole admits it."""
-    lines = written.split("\n")
-    if "`" in written or max(map(len, lines)) > MAX_LINE:
-        return False
     if hole.gap:
-        deep = all(line.startswith(hole.margin) and line.strip() for line in lines)
-        return deep and len(lines) <= (GAP_LINES if hole.margin else 1)
-    kept = written.removeprefix(hole.start).removesuffix(hole.end)
-    whole = written == f"{hole.start}{kept}{hole.end}" and kept[:1] not in ("", " ")
-    return whole and len(lines) == 1
+        margin, step = re.escape(hole.margin), re.escape(hole.step)
+        first, later = (
+            f"{margin}({step}){{0,{deeper}}}{_FIRST}{_MORE}" for deeper in _depths(hole)
+        )
+        more = rf"(\n{later}){{0,{GAP_LINES - 1}}}" if hole.margin else ""
+        return re.fullmatch(first + more, written) is not None
+    middle = written.removeprefix(hole.start).removesuffix(hole.end)
+    if written != f"{hole.start}{middle}{hole.end}":
+        return False
+    kept = hole.original[len(hole.start) : len(hole.original) - len(hole.end)]
+    pairs = takewhile(lambda pair: pair[0] == pair[1], zip(middle, kept[:MAX_KEPT], strict=False))
+    same = "".join(character for character, _ in pairs)
+    rest = middle[len(same) :]
+    if not rest:
+        return same not in ("", kept) and same[-1] != " " and len(same) < MAX_KEPT
+    return re.fullmatch(_MORE if same[-1:].strip() else _FIRST + _MORE, rest) is not None
+
+
+def _depths(hole: Hole) -> tuple[int, int]:
+    """How many steps deeper than the margin the first line of a gap may be, and a later one."""
+    deeper = (len(hole.deepest) - len(hole.margin)) // len(hole.step)
+    return deeper, deeper + MAX_NESTED
+
+
+def _step(text: str) -> str:
+    """By what a definition indents its blocks."""
+    margins = [match[0] for match in _MARGIN.finditer(text)]
+    if any("\t" in margin for margin in margins):
+        return "\t"
+    return "  " if any(len(margin) % 4 == 2 for margin in margins) else "    "
 
 
 def _other_than(text: str) -> str:
@@ -112,13 +153,15 @@ def _other_than(text: str) -> str:
     """
     rules = []
     for number, character in enumerate(text[:MAX_KEPT]):
-        same = literal(character)
+        begins = text[number - 1 : number].strip() == ""
         shunned = f"\\x{ord(character):02X}" if character in "\\[]^-" else character
-        first = " " if not number else ""
-        differs = rf"[^\n`{first}{shunned}] {_REST}"
-        rule = f"{differs} | {same} other{number + 1}"
-        rules.append(f"other{number} ::= ({rule})?" if number else f"other{number} ::= {rule}")
-    rules.append(rf"other{len(rules)} ::= [^\n`] {_REST}")
+        differs = rf"[^\n\t` {'#' if begins else ''}{shunned.strip()}] more"
+        if not begins and character != " ":
+            differs += ' | " " code'
+        rule = f"{differs} | {literal(character)} other{number + 1}"
+        rules.append(f"other{number} ::= {rule}" if begins else f"other{number} ::= ({rule})?")
+    goes_on = "code" if text[: len(rules)].endswith(" ") else r'[^\n\t` ] more | " " code'
+    rules.append(f"other{len(rules)} ::= {goes_on}")
     return "\n".join(rules)
 
 

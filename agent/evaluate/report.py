@@ -109,9 +109,14 @@ def pass_rates(results: Iterable[Result]) -> dict[str, float]:
 def pass_curve(results: Sequence[Result]) -> tuple[PassAtK, ...]:
     """pass@k for k from 1 to the fewest samples of any task, while tasks have k scored ones."""
     samples = Counter(result.instance_id for result in results)
-    tasks = scored(results).values()
+    return curve_of(scored(results).values(), min(samples.values(), default=0))
+
+
+def curve_of(tasks: Iterable[Sequence[bool]], most: int) -> tuple[PassAtK, ...]:
+    """pass@k for k up to `most`, of whether each scored sample of each task solved it."""
+    tasks = list(tasks)
     curve = []
-    for k in range(1, min(samples.values(), default=0) + 1):
+    for k in range(1, most + 1):
         chances = [pass_at_k(len(task), sum(task), k) for task in tasks if len(task) >= k]
         if chances:
             total, count = math.fsum(chances), len(chances)

@@ -11,7 +11,7 @@ from typing import Any
 from agent.config import Settings
 from agent.evaluate.score import environment_of
 from agent.rollout.gold import place_of
-from agent.rollout.records import Batch
+from agent.rollout.records import SOLVED, Batch
 from agent.rollout.schedule import Draw
 from agent.solve import solve
 from agent.status import EnvironmentFailure, Status, UsageError
@@ -31,7 +31,6 @@ from policies.learning.rewards import RewardConfig
 SEEDS_A_BATCH = 1_000_000
 """More than the seeds that the attempts of one run use."""
 
-SOLVED = 1.0
 _ENDED = frozenset({Status.VERIFIED, Status.UNVERIFIED, Status.NOT_SOLVED})
 
 

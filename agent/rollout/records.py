@@ -12,6 +12,9 @@ from agent.config import Settings
 from agent.tasks.journal import Journal
 from agent.workers.folder import held
 
+SOLVED = 1.0
+"""The reward from which on a trajectory solves its task."""
+
 STORE, BATCHES, GOLD = "experience.db", "batches.jsonl", "gold.jsonl"
 
 

@@ -11,14 +11,16 @@ from pydantic import Field
 from rich.table import Table
 
 from agent.documents import Document
+from agent.evaluate.report import PassAtK, curve_of
 from agent.evaluate.statistics import wilson
-from agent.rollout.records import Batch
+from agent.rollout.records import SOLVED, Batch
 from agent.ui.tables import rich_table
 from policies.experience.store import Store
-from policies.learning.batch import grouped, read
+from policies.learning.batch import Trajectory, grouped, read
 from policies.learning.rewards import RewardConfig
 
 STAGES = ("model", "tests", "rest")
+SHOWN_K = (1, 8)
 
 
 class Rolled(Document):
@@ -26,7 +28,8 @@ class Rolled(Document):
 
     A sample is an attempt; `attempts` counts the scored ones. `pass_rates` are by task, over
     its scored attempts; `pass_rate` is their mean with its 95 % interval. A trajectory is an
-    attempt, or a sibling of an infilling group. `groups` teach a relative baseline something;
+    attempt, or a sibling of an infilling group; `pass_at` is over these, for k up to the fewest
+    that any task has. `groups` teach a relative baseline something;
     `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be run.
     `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
     time, of which the largest is what bounds it. `gold` counts the rows in `gold.jsonl`.
@@ -48,6 +51,7 @@ class Rolled(Document):
     low: float
     high: float
     pass_rates: dict[str, float]
+    pass_at: tuple[PassAtK, ...]
     unscored: dict[str, int]
     groups: int
     left_out: dict[str, int]
@@ -93,6 +97,7 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
         low=low,
         high=high,
         pass_rates=dict(sorted(rates.items())),
+        pass_at=_pass_at(drawn, found),
         unscored=dict(sorted(unscored.items())),
         groups=len(groups.groups),
         left_out=dict(sorted(groups.left_out.items())),
@@ -106,14 +111,27 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
     )
 
 
+def _pass_at(drawn: Sequence[Batch], found: Sequence[Trajectory]) -> tuple[PassAtK, ...]:
+    tasks = {batch.trajectory: batch.instance_id for batch in drawn}
+    answers: defaultdict[str, list[bool]] = defaultdict(list)
+    for one in found:
+        if one.reward is not None:
+            answers[tasks[one.id.rpartition("/")[0]]].append(one.reward >= SOLVED)
+    return curve_of(answers.values(), min(map(len, answers.values()), default=0))
+
+
 def table(rolled: Rolled) -> Table:
     """The rollout in a dozen lines."""
     bound = max(rolled.stages, key=lambda stage: rolled.stages[stage])
     rows = {
         "tasks solved": f"{rolled.solved_tasks} of {rolled.tasks}",
         "attempts solved": f"{rolled.solved} of {rolled.attempts}",
-        "mean pass rate": f"{_percent(rolled.pass_rate)} ({_percent(rolled.low)}–"
-        f"{_percent(rolled.high)})",
+        "mean pass rate": _interval(rolled.pass_rate, rolled.low, rolled.high),
+        **{
+            f"pass@{at.k} of a trajectory": _interval(at.estimate, at.low, at.high)
+            for at in rolled.pass_at
+            if at.k in SHOWN_K
+        },
         "groups to learn from": f"{rolled.groups}",
         **{f"left out: {reason}": f"{count}" for reason, count in rolled.left_out.items()},
         "tampered": f"{rolled.tampered}",
@@ -125,6 +143,10 @@ def table(rolled: Rolled) -> Table:
     }
     shown: list[Mapping[str, str]] = [{"": name, " ": value} for name, value in rows.items()]
     return rich_table(f"Rollout of {rolled.model}", shown)
+
+
+def _interval(rate: float, low: float, high: float) -> str:
+    return f"{_percent(rate)} ({_percent(low)}–{_percent(high)})"
 
 
 def _percent(share: float) -> str:

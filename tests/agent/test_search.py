@@ -227,9 +227,9 @@ def test_a_line_to_be_written_anew_is_another_one():
     )
     rules = infill_grammar(hole).split("\n")
     assert rules[0] == 'root ::= "```python\\nreturn " other0 "\\n```"'
-    assert rules[1] == r'other0 ::= [^\n` l] [^\n`]{0,160} | "l" other1'
-    assert rules[3] == r'other2 ::= ([^\n`w] [^\n`]{0,160} | "w" other3)?'
-    assert rules[4] == r"other3 ::= [^\n`] [^\n`]{0,160}"
+    assert rules[1] == r'other0 ::= [^\n\t` #l] more | "l" other1'
+    assert rules[3] == r'other2 ::= ([^\n\t` w] more | " " code | "w" other3)?'
+    assert rules[4] == r'other3 ::= [^\n\t` ] more | " " code'
 
 
 def test_line_endings_stay_as_they_are():
