@@ -10,6 +10,7 @@ from itertools import takewhile
 from textwrap import dedent
 
 from agent.actions import literal
+from agent.context.prompts import render
 from agent.task import Place
 from tools.codemap import Symbol
 from tools.repairs.edit import Edit
@@ -39,9 +40,9 @@ _NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
 class Hole:
     """A place of a symbol: line `number` of its text, from 0, or the `gap` in front of it.
 
-    Of a line to be written anew, `start` and `end` stay, and `original` is what is there. Into a
-    gap go lines no less deep than `margin`; the first is at most as deep as the one before it,
-    `deepest`, and each is a number of times `step` deeper.
+    What is written has no `margin`. Of a line to be written anew, `start` and `end` stay, and
+    `original` is what is there. A gap is between the lines `above` and `original`: the first line
+    that goes there is at most `deeper` times `step` deeper than `margin`.
     """
 
     symbol: Symbol
@@ -51,7 +52,8 @@ class Hole:
     start: str = ""
     end: str = ""
     gap: bool = False
-    deepest: str = ""
+    above: str = ""
+    deeper: int = 0
     step: str = ""
 
     @property
@@ -66,7 +68,8 @@ class Hole:
         end = start if self.gap else source.find(b"\n", start)
         end = len(source) if end < 0 else end
         end -= not self.gap and source[end - 1 : end] == b"\r"
-        text = f"{written}\n" if self.gap else self.margin + written
+        text = "".join(f"{self.margin}{line}\n" for line in written.split("\n"))
+        text = text if self.gap else text.removesuffix("\n")
         rule = "a line written anew" if not self.gap else "lines added"
         return Edit(self.symbol.path, start, end, text, self.symbol.id, rule, line, line)
 
@@ -75,51 +78,56 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
     """The places of a definition that can be hidden: expressions, and the gaps between lines."""
     prose = _docstrings(text)
     step = _step(text)
-    before = ""
+    above = last = ""
     inside = 0
     for number, line in enumerate(text.split("\n")):
         stripped = line.strip()
         margin = line[: len(line) - len(line.lstrip())]
+        over, above = above, stripped or above
         if not stripped or number in prose:
             continue
         whole = inside == 0
         inside += sum(stripped.count(c) for c in "([{") - sum(stripped.count(c) for c in ")]}")
         if whole and number and not _NO_GAP.match(stripped):
-            deepest = max(margin, before, key=len)
-            yield Hole(symbol, number, margin, stripped, gap=True, deepest=deepest, step=step)
-        before = margin if whole else before
+            deeper = max(0, len(last) - len(margin)) // len(step)
+            yield Hole(
+                symbol, number, margin, stripped, gap=True, above=over, deeper=deeper, step=step
+            )
+        last = margin if whole else last
         match = _LINE.fullmatch(stripped)
         if _SKIPPED.match(stripped) or match is None or not match["middle"]:
             continue
         yield Hole(symbol, number, margin, stripped, match["start"] or "", match["end"])
 
 
+def question(hole: Hole) -> str:
+    """What a policy is asked, behind the definition."""
+    return render("infill", hole=hole)
+
+
 def grammar(hole: Hole) -> str:
     """A GBNF grammar for a code block with another line, or with lines for a gap."""
     shared = f"code ::= {_FIRST} more\nmore ::= {_MORE}"
     if hole.gap:
-        margin = literal(hole.margin) if hole.margin else ""
-        step = literal(hole.step)
         first, later = (
-            f"{margin} {f'({step}){{0,{deeper}}} ' if deeper else ''}code"
-            for deeper in _depths(hole)
+            f"({literal(hole.step)}){{0,{deeper}}} code" if deeper else "code"
+            for deeper in (hole.deeper, hole.deeper + MAX_NESTED)
         )
-        more = rf'("\n" {later}){{0,{GAP_LINES - 1}}}' if hole.margin else ""
+        more = rf'("\n" {later}){{0,{GAP_LINES - 1}}}'
         return f'root ::= "```python\\n" {first} {more} "\\n```"\n{shared}'
     kept = hole.original[len(hole.start) : len(hole.original) - len(hole.end)]
     start, end = literal(f"```python\n{hole.start}"), literal(f"{hole.end}\n```")
-    return f"root ::= {start} other0 {end}\n{_other_than(kept)}\n{shared}"
+    return f"root ::= {start} other0 {end}\n{_other_than(kept, hole.end)}\n{shared}"
 
 
 def admits(hole: Hole, written: str) -> bool:
     """Whether the grammar of a hole admits it."""
     if hole.gap:
-        margin, step = re.escape(hole.margin), re.escape(hole.step)
         first, later = (
-            f"{margin}({step}){{0,{deeper}}}{_FIRST}{_MORE}" for deeper in _depths(hole)
+            f"({re.escape(hole.step)}){{0,{deeper}}}{_FIRST}{_MORE}"
+            for deeper in (hole.deeper, hole.deeper + MAX_NESTED)
         )
-        more = rf"(\n{later}){{0,{GAP_LINES - 1}}}" if hole.margin else ""
-        return re.fullmatch(first + more, written) is not None
+        return re.fullmatch(rf"{first}(\n{later}){{0,{GAP_LINES - 1}}}", written) is not None
     middle = written.removeprefix(hole.start).removesuffix(hole.end)
     if written != f"{hole.start}{middle}{hole.end}":
         return False
@@ -129,13 +137,9 @@ def admits(hole: Hole, written: str) -> bool:
     rest = middle[len(same) :]
     if not rest:
         return same not in ("", kept) and same[-1] != " " and len(same) < MAX_KEPT
+    if same == kept and hole.end and rest.startswith(hole.end):
+        return False
     return re.fullmatch(_MORE if same[-1:].strip() else _FIRST + _MORE, rest) is not None
-
-
-def _depths(hole: Hole) -> tuple[int, int]:
-    """How many steps deeper than the margin the first line of a gap may be, and a later one."""
-    deeper = (len(hole.deepest) - len(hole.margin)) // len(hole.step)
-    return deeper, deeper + MAX_NESTED
 
 
 def _step(text: str) -> str:
@@ -146,10 +150,11 @@ def _step(text: str) -> str:
     return "  " if any(len(margin) % 4 == 2 for margin in margins) else "    "
 
 
-def _other_than(text: str) -> str:
+def _other_than(text: str, end: str) -> str:
     """GBNF rules for any text of one line but this one; `other0` is the first of them.
 
-    A text that begins as this one does may end before it, or go on.
+    A text that begins as this one does may end before it, or go on, but not with its `end`: a model
+    that copies the line would write on behind it.
     """
     rules = []
     for number, character in enumerate(text[:MAX_KEPT]):
@@ -160,7 +165,7 @@ def _other_than(text: str) -> str:
             differs += ' | " " code'
         rule = f"{differs} | {literal(character)} other{number + 1}"
         rules.append(f"other{number} ::= {rule}" if begins else f"other{number} ::= ({rule})?")
-    goes_on = "code" if text[: len(rules)].endswith(" ") else r'[^\n\t` ] more | " " code'
+    goes_on = "code" if text[: len(rules)].endswith(" ") else rf'[^\n\t` {end}] more | " " code'
     rules.append(f"other{len(rules)} ::= {goes_on}")
     return "\n".join(rules)
 

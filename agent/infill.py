@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agent.context.prompts import render
-from agent.holes import MAX_CHARACTERS, Hole, grammar, holes
+from agent.holes import MAX_CHARACTERS, Hole, grammar, holes, question
 from agent.trying import CONFIRMED, Trying
 from agent.workspace import timed
 from policies.base import Constraint, ContextOverflow, Message, Sampling
@@ -84,8 +84,7 @@ class Infill(Trying):
     def fill(self, hole: Hole) -> list[Edit]:
         """Edits that put distinct lines into a hole, other than what stood there."""
         self.budget.check()
-        text = render("infill", symbol=hole.symbol.id, line=hole.original, gap=hole.gap)
-        self.say(text, "edit")
+        self.say(question(hole), "edit")
         sampling = Sampling(
             temperature=max(self.temperature, 0.6),
             top_p=0.95,

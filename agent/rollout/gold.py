@@ -12,7 +12,7 @@ from difflib import SequenceMatcher
 
 from agent.actions import form, parse_text
 from agent.context.prompts import render
-from agent.holes import MAX_CHARACTERS, Hole, admits, holes
+from agent.holes import MAX_CHARACTERS, Hole, admits, holes, question
 from agent.status import UsageError
 from agent.task import Place
 from agent.tasks.instance import Instance
@@ -28,7 +28,7 @@ _CAUSE_CHARACTERS = 160
 
 @dataclass(frozen=True)
 class GoldFill:
-    """The hole that a fix fills, and what with: a line without its margin, or lines with it."""
+    """The hole that a fix fills, and what with: lines without their margin."""
 
     hole: Hole
     written: str
@@ -104,8 +104,9 @@ def _between(edit: Edit, old: bytes, new: bytes) -> str:
 
 
 def _own(hole: Hole, text: str) -> str:
-    """What a policy writes of a text: without the end of its line, or the margin of the line."""
-    return text.removesuffix("\n") if hole.gap else text.removeprefix(hole.margin)
+    """What a policy writes of a text: without the margin of its lines, or an end behind them."""
+    lines = text.removesuffix("\n" if hole.gap else "").split("\n")
+    return "\n".join(line.removeprefix(hole.margin) for line in lines)
 
 
 def fill_conversation(prompt: Sequence[Message], fill: GoldFill) -> list[dict[str, str]]:
@@ -113,12 +114,10 @@ def fill_conversation(prompt: Sequence[Message], fill: GoldFill) -> list[dict[st
 
     `prompt` are the messages of an attempt by infilling that all its holes share.
     """
-    hole = fill.hole
-    ask = render("infill", symbol=hole.symbol.id, line=hole.original, gap=hole.gap)
     answer = f"```python\n{fill.written}\n```"
     messages = [
         *prompt,
-        Message(role="user", content=ask),
+        Message(role="user", content=question(fill.hole)),
         Message(role="assistant", content=answer),
     ]
     return [{"role": message.role, "content": message.content} for message in messages]

@@ -214,14 +214,14 @@ def _siblings(
     winner = before[-1] if judged is not None and before else None
     paid = _makers(winner, siblings, [e for _, e in actions]) if winner else set()
     screened = (e for e in events if isinstance(e, Screened))
-    failed = {(made_in, _content(text)) for e in screened for made_in, text in e.failed}
+    failed = {(made_in, _bare(text)) for e in screened for made_in, text in e.failed}
     found = []
     won = ""
     for number, sample in enumerate(siblings):
         name = f"{where}.{sample.round}#{number}"
         written = _content(sample.text)
         same = winner is not None and sample.round == winner.round and written in paid
-        tried = (sample.round, written) in failed or any(
+        tried = (sample.round, _bare(written)) in failed or any(
             e.round == sample.round and _holds(e, written) for _, e in actions
         )
         if judged is not None and same and sample.finish_reason != "length":
@@ -288,13 +288,18 @@ def _content(text: str) -> str:
     return "\n".join(line.rstrip() for line in lines).strip()
 
 
+def _bare(text: str) -> tuple[str, ...]:
+    """The lines of a text without their margins."""
+    return tuple(line.strip() for line in text.strip().splitlines())
+
+
 def _holds(action: Acted, written: str) -> bool:
     """Whether whole lines of an action's arguments are what a sibling wrote."""
-    wanted = [line.strip() for line in written.splitlines()]
+    wanted = _bare(written)
     if not any(wanted):
         return False
     for value in action.arguments.values():
-        lines = [line.strip() for line in str(value).splitlines()]
+        lines = _bare(str(value))
         span = len(wanted)
         if any(lines[at : at + span] == wanted for at in range(len(lines) - span + 1)):
             return True

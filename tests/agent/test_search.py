@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import indent
+
 import pytest
 
 from agent.choice import grammar
@@ -157,14 +159,15 @@ def test_a_line_is_filled_in(git_repo, tmp_path, strategies):
 def test_lines_are_added_in_a_gap(git_repo, tmp_path, strategies):
     strategies("infill")
     repo = git_repo({"lib.py": LIBRARY, "test_lib.py": MISSING})
-    lines = "    if found is None:\n        return 'none'"
+    lines = "if found is None:\n    return 'none'"
     replies = [
         {"text": f"```python\n{lines}\n```", "when": "is missing in", "repeat": True},
         {"text": "```python\nfound = table[key]\n```", "repeat": True},
     ]
     report = shop.solve(repo, shop.script(tmp_path, replies))
     assert report["status"] == "verified"
-    assert f"{lines}\n    return found.strip()" in (repo / "lib.py").read_text()
+    mended = indent(f"{lines}\nreturn found.strip()", "    ")
+    assert mended in (repo / "lib.py").read_text()
 
 
 def test_other_runners_try_edits_one_by_one(git_repo, tmp_path, strategies):
@@ -208,15 +211,17 @@ def test_holes_are_lines_and_gaps_but_no_prose():
     source = LIBRARY.encode()
     symbol = next(s for s in parse("lib.py", source) if s.qualname == "clamp" != MODULE)
     found = list(holes(symbol, symbol.text(source)))
+    gap = next(hole for hole in found if hole.gap and hole.original == "if value < high:")
+    assert (gap.above, gap.deeper, gap.step) == ("return low", 1, "    ")
     lines = {hole.original for hole in found if not hole.gap}
     assert lines == {"if value < low:", "return low", "if value < high:", "return high",
                      "return value"}  # fmt: skip
     assert {hole.number for hole in found if hole.gap} == {2, 3, 4, 5, 6}
     for hole in found:
-        edited = hole.edit(source, hole.margin + "X" if hole.gap else "X").applied(source).decode()
+        edited = hole.edit(source, "X").applied(source).decode()
         before, after = LIBRARY.split("\n"), edited.split("\n")
         assert len(after) - len(before) == hole.gap
-        assert after[hole.number].strip() == "X"
+        assert after[hole.number] == hole.margin + "X"
 
 
 def test_a_line_to_be_written_anew_is_another_one():

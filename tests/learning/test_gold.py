@@ -64,11 +64,11 @@ def test_other_fixes_are_refused(after, reason):
     [
         (STEPS.replace(b"total = 0", b"total = 1"), False, "total = 0"),
         (STEPS.replace(b"item is None", b"item is not None"), False, "if item is None:"),
-        (STEPS.replace(b"        total += item\n", b""), True, "        total += item"),
+        (STEPS.replace(b"        total += item\n", b""), True, "    total += item"),
         (
             STEPS.replace(b"        if item is None:\n            continue\n", b""),
             True,
-            "        if item is None:\n            continue",
+            "if item is None:\n    continue",
         ),
     ],
 )

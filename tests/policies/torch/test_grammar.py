@@ -97,22 +97,35 @@ SAME = ["total = 0", "total = ", "total = 0 ", "total = 0  # mended", "total = #
 @pytest.mark.parametrize("written", [*SAME, "total = `0`", "total -= 0"])
 def test_the_same_line_is_not_admitted(ours, grammars, written):
     symbol = parse("a.py", GOOD.encode())[1]
-    hole = next(hole for hole in holes(symbol, GOOD) if hole.original == "total = 0")
+    lines = (hole for hole in holes(symbol, GOOD) if not hole.gap)
+    hole = next(hole for hole in lines if hole.original == "total = 0")
     assert not accepts(ours, grammars, infill_grammar(hole), written)
     assert not admits(hole, written)
+
+
+def test_a_line_does_not_go_on_behind_its_end(ours, grammars):
+    symbol = parse("a.py", GOOD.encode())[1]
+    hole = next(hole for hole in holes(symbol, GOOD) if hole.end and hole.original[:2] == "if")
+    for written, good in (
+        ("if item is None: 1:", False),
+        ("if item is None or item:", True),
+        ("if item:", True),
+        ("if not item:", True),
+    ):
+        assert accepts(ours, grammars, infill_grammar(hole), written) == good
+        assert admits(hole, written) == good
 
 
 @pytest.mark.parametrize(
     ("written", "good"),
     [
-        ("    total = 0", True),
-        ("        total += item", True),
-        ("        for part in item:\n            total += part", True),
-        ("            total += item", False),
-        ("      total += item", False),
-        ("        # total += item", False),
-        ("        total += item\n", False),
-        ("total += item", False),
+        ("total = 0", True),
+        ("    total += item", True),
+        ("    for part in item:\n        total += part", True),
+        ("        total += item", False),
+        ("  total += item", False),
+        ("    # total += item", False),
+        ("    total += item\n", False),
     ],
 )
 def test_lines_of_a_gap_are_as_deep_as_those_beside_it(ours, grammars, written, good):
