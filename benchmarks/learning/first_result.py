@@ -2,11 +2,11 @@
 
     python benchmarks/learning/first_result.py TASKS.jsonl --out results/first
 
-Stages, each with an evaluation of the held-out split at its end: `base`; `larger` (another model,
+Stages, each with rollouts on the held-out split at its end: `base`; `larger` (another model,
 untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
 `rejection` (SFT on what `warm` solved there); `grpo` and `ppo` from there, in rounds of rollout
-and training, until `--hours` each are spent. An attempt is one round of infilling: three tries at
-each of the four most suspicious places. To learn, lines are drawn where the known fix has one.
+and training, until `--hours` each are spent. A sample is one answer: the lines for the place where
+the known fix has some, learned and measured alike (three of an attempt, behind one prompt).
 Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
 """
 
@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.evaluate.report import Summary
+from agent.rollout.report import Rolled
 from agent.tasks.instance import write_text
 
 STAGES = ("base", "larger", "warm", "rejection", "grpo", "ppo")
@@ -44,7 +44,7 @@ SETTINGS = {
     "ppo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5"),
 }
 PARENT = {"rejection": "warm", "grpo": "rejection", "ppo": "rejection"}
-SHOWN_K = 2
+SHOWN_K = (1, 4, 8)
 
 
 @dataclass
@@ -104,14 +104,14 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
         return str(options.model if stage == "base" else options.larger) + "@base"
     if stage == "warm":
         base = f"{options.model}@base"
-        drawn = _roll_out(options, state, "warm", base, samples=4)
+        drawn = _roll_out(options, state, "warm", base, samples=1)
         gold = ["--gold", drawn / "gold.jsonl", "--set", "epochs=2"]
         return _train(options, state, "warm", "sft", base, drawn, gold)
     before = state.done.get(PARENT[stage])
     if before is None:
         raise SystemExit(f"the stage {PARENT[stage]!r} comes first")
     if stage == "rejection":
-        drawn = _roll_out(options, state, "rejection", before, samples=4)
+        drawn = _roll_out(options, state, "rejection", before, samples=2)
         if not state.done["rollout rejection"]["pass_rate"]:
             return str(before)
         return _train(options, state, "rejection", "sft", before, drawn, [])
@@ -166,18 +166,24 @@ def _roll_out(
     folder: Path = options.out / f"rollout-{name}"
     most = ["--limit", options.train_limit] if options.train_limit else []
     chosen = ["--ids", ",".join(ids)] if ids else ["--split", "train", *most]
-    words = ["rollout", options.tasks, *chosen, "--model", model, "--out", folder]
-    words += ["--samples", samples, "--strategies", "infill", "--known-places"]
-    words += ["--timeout", options.seconds, "--seed", 1000 * seed, *SANDBOX]
+    chosen += ["--seed", 1000 * seed]
 
     def run() -> dict[str, Any]:
-        report = _agent(words)
+        report = _agent(_rollout_words(options, folder.name, model, samples, chosen))
         if not report["attempts"]:
             raise SystemExit(f"nothing was sampled: {report['failed']}")
         return {key: report[key] for key in ("pass_rate", "pass_rates", "groups", "tampered")}
 
     state.once(f"rollout {name}", run)
     return folder
+
+
+def _rollout_words(
+    options: argparse.Namespace, folder: str, model: str, samples: int, chosen: Sequence[Any]
+) -> list[Any]:
+    words = ["rollout", options.tasks, *chosen, "--model", model, "--out", options.out / folder]
+    words += ["--samples", samples, "--strategies", "infill", "--known-places"]
+    return [*words, "--timeout", options.seconds, *SANDBOX]
 
 
 def _train(
@@ -195,13 +201,11 @@ def _train(
     return str(state.once(f"train {name}", lambda: _agent(words)["model"]))
 
 
-def _evaluate(options: argparse.Namespace, stage: str, model: str) -> int:
-    """Evaluate a stage's model; returns the samples that could not be scored, tried twice."""
+def _evaluate(options: argparse.Namespace, stage: str, model: str) -> None:
+    """Sample a stage's model on the held-out split."""
     samples = options.samples if stage == "base" else options.fewer
-    words = ["eval", options.tasks, "--split", "heldout", "--limit", options.limit]
-    words += ["--model", model, "--samples", samples, "--attempts", 1, "--no-plots"]
-    words += ["--timeout", options.seconds, "--out", options.out / f"eval-{stage}", *SANDBOX]
-    return int(_agent(words)["unscored"] and _agent(words)["unscored"])
+    chosen = ["--split", "heldout", "--limit", options.limit]
+    _agent(_rollout_words(options, f"eval-{stage}", model, samples, chosen))
 
 
 def _agent(words: Sequence[Any]) -> dict[str, Any]:
@@ -223,27 +227,22 @@ def _agent(words: Sequence[Any]) -> dict[str, Any]:
 
 
 def _report(options: argparse.Namespace, state: State) -> None:
-    shown = f"pass@1 | pass@{SHOWN_K} | most samples | unscored | false claims | hours"
-    print(f"| stage | model | {shown} |\n|{'---|' * 8}")
+    shown = [f"pass@{k}" for k in SHOWN_K]
+    head = ["stage", "model", "tasks", *shown, "tampered", "unscored", "s an answer", "hours"]
+    print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for stage in STAGES:
         if f"eval {stage}" not in state.done:
             continue
         path = options.out / f"eval-{stage}" / "summary.json"
-        summary = Summary.model_validate_json(path.read_text(encoding="utf-8"))
+        rolled = Rolled.model_validate_json(path.read_text(encoding="utf-8"))
         at = {
             found.k: f"{100 * found.estimate:.1f} % ({100 * found.low:.0f}–{100 * found.high:.0f})"
-            for found in summary.pass_at
+            for found in rolled.pass_at
         }
-        most = max(at)
-        hours = f"{state.hours(_learning(stage, len(state.seconds))):.1f}"
-        cells = [
-            stage,
-            state.done.get(stage, ""),
-            at[1],
-            at.get(SHOWN_K, ""),
-            f"{most}: {at[most]}",
-        ]
-        cells += [summary.unscored, f"{summary.false_claims} of {summary.claimed}", hours]
+        cells = [stage, state.done.get(stage, ""), rolled.tasks, *(at.get(k, "") for k in SHOWN_K)]
+        cells += [rolled.tampered, sum(rolled.unscored.values())]
+        cells += [f"{rolled.seconds / max(1, rolled.trajectories):.1f}"]
+        cells += [f"{state.hours(_learning(stage, len(state.seconds))):.1f}"]
         print(f"| {' | '.join(map(str, cells))} |")
     print("\nhours: rollouts and training, of the stages that it stands on as well")
 
@@ -265,9 +264,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, default=60, help="held-out tasks")
     parser.add_argument("--train-limit", type=int, help="tasks to learn from; default: all")
     parser.add_argument("--tasks-a-round", type=int, default=24, help="of grpo and ppo")
-    parser.add_argument("--samples", type=int, default=8, help="of a task, of the base")
-    parser.add_argument("--fewer", type=int, default=2, help="of a task, of other stages")
-    parser.add_argument("--seconds", type=float, default=120.0, help="of a sample")
+    parser.add_argument("--samples", type=int, default=3, help="attempts at a task, of the base")
+    parser.add_argument("--fewer", type=int, default=2, help="attempts, of other stages")
+    parser.add_argument("--seconds", type=float, default=120.0, help="of an attempt")
     parser.add_argument("--hours", type=float, default=2.0, help="of each of grpo and ppo")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--stage", nargs="*", choices=STAGES)
