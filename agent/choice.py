@@ -34,7 +34,7 @@ def choose(attempt: Attempt, options: Sequence[str], sources: Mapping[str, str])
         return 0
     attempt.budget.charge(completion.usage, clock())
     group = f"{attempt.number}.{attempt.round}"
-    attempt.session.record(completion, sampling, limit, group=group, **attempt.tags("edit"))
+    attempt.session.record(completion, sampling, limit, group=group, **attempt.tags("choose"))
     written = completion.text.removeprefix(_OPEN)
     whole = completion.finish_reason == "stop"
     written = written.removesuffix(_CLOSE) if whole else written

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from textwrap import dedent
 
 from agent.actions import literal
@@ -20,18 +20,22 @@ MAX_KEPT = 120
 MAX_LINE = 160
 MAX_NESTED = 2
 MAX_CHARACTERS = 6000
-_MORE = rf"([^\n\t` ]|[ ][^\n\t` #]){{0,{MAX_LINE}}}"
+_BLANK = " \t"
+_SPACE = ("", *_BLANK)
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_MORE = rf"([^\r\n\t` ]|[ ][^\r\n\t` #]){{0,{MAX_LINE}}}"
 """What code may go on with, in GBNF and as a regular expression. It ends neither in space nor in a
 comment, with which the line that stood there would be another one."""
-_FIRST = r"[^\n\t` #]"
-_MARGIN = re.compile(r"^[ \t]+(?=\S)", re.MULTILINE)
+_FIRST = r"[^\r\n\t` #]"
 _LINE = re.compile(
     r"(?P<start>(?:(?:el)?if|while|return|for\s.+?\sin|with|assert|raise|yield)\s+"
     r"|[\w.\[\]\"', ]+?\s*(?:[-+*/|&%^]|//|\*\*|<<|>>)?=(?!=)\s*)?"
-    r"(?P<middle>.*?)(?P<end>:?)"
+    r"(?P<middle>.*?)(?P<end>[:;]?)"
 )
+_COMMENT = re.compile(r"\s+#")
 _SKIPPED = re.compile(
-    r"(def|class|async|@|#|//|else\b|try\b|finally\b|pass$|break$|continue$|[\W_]*$)"
+    r"(def|class|async|function|fn|func|pub|export|else|try|finally)\b|[@#]|//"
+    r"|(pass|break|continue)$|[\W_]*$"
 )
 _NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
 
@@ -76,28 +80,76 @@ class Hole:
 
 def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
     """The places of a definition that can be hidden: expressions, and the gaps between lines."""
+    statements = list(_statements(text, "([" if _braces(symbol) else "([{"))
+    step = _step([line for line in statements if line.whole])
+    last = ""
+    for line in statements:
+        if line.whole and line.number and not _NO_GAP.match(line.code):
+            yield Hole(
+                symbol,
+                line.number,
+                line.margin,
+                line.code,
+                gap=True,
+                above=line.above,
+                deeper=max(0, len(last) - len(line.margin)) // len(step),
+                step=step,
+            )
+        last = line.margin if line.whole else last
+        comment = _comment(line.code)
+        match = _LINE.fullmatch(line.code.removesuffix(comment))
+        if _SKIPPED.match(line.code) or match is None or not match["middle"]:
+            continue
+        end = match["end"] + comment
+        yield Hole(symbol, line.number, line.margin, line.code, match["start"] or "", end)
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of code, the one above it, and whether a statement begins with it."""
+
+    number: int
+    margin: str
+    code: str
+    above: str
+    whole: bool
+
+
+def _statements(text: str, brackets: str) -> Iterator[_Line]:
+    """The lines of a definition that are neither empty nor a docstring."""
     prose = _docstrings(text)
-    step = _step(text)
-    above = last = ""
+    above = ""
     inside = 0
     for number, line in enumerate(text.split("\n")):
-        stripped = line.strip()
-        margin = line[: len(line) - len(line.lstrip())]
-        over, above = above, stripped or above
-        if not stripped or number in prose:
-            continue
-        whole = inside == 0
-        inside += sum(stripped.count(c) for c in "([{") - sum(stripped.count(c) for c in ")]}")
-        if whole and number and not _NO_GAP.match(stripped):
-            deeper = max(0, len(last) - len(margin)) // len(step)
-            yield Hole(
-                symbol, number, margin, stripped, gap=True, above=over, deeper=deeper, step=step
-            )
-        last = margin if whole else last
-        match = _LINE.fullmatch(stripped)
-        if _SKIPPED.match(stripped) or match is None or not match["middle"]:
-            continue
-        yield Hole(symbol, number, margin, stripped, match["start"] or "", match["end"])
+        code = line.strip()
+        if code and number not in prose:
+            margin = line[: len(line) - len(line.lstrip())]
+            yield _Line(number, margin, code, above, inside == 0)
+            inside += sum(code.count(c) - code.count(_CLOSING[c]) for c in brackets)
+        above = code or above
+
+
+def _step(lines: Sequence[_Line]) -> str:
+    """By what a definition indents its blocks: the first increase of a margin in it."""
+    for outer, inner in pairwise(lines[1:]):
+        if inner.margin != outer.margin and inner.margin.startswith(outer.margin):
+            return inner.margin.removeprefix(outer.margin)
+    margin = lines[1].margin if len(lines) > 1 else ""
+    return "\t" if "\t" in margin else "  " if len(margin) % 4 else "    "
+
+
+def _comment(code: str) -> str:
+    """The comment at the end of a line of Python, with the space before it."""
+    for match in _COMMENT.finditer(code):
+        before = code[: match.start()]
+        if not before.count("'") % 2 and not before.count('"') % 2:
+            return code[match.start() :]
+    return ""
+
+
+def _braces(symbol: Symbol) -> bool:
+    """Whether blocks stand in braces."""
+    return not symbol.path.endswith((".py", ".pyi"))
 
 
 def question(hole: Hole) -> str:
@@ -135,19 +187,12 @@ def admits(hole: Hole, written: str) -> bool:
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(middle, kept[:MAX_KEPT], strict=False))
     same = "".join(character for character, _ in pairs)
     rest = middle[len(same) :]
+    spaced = same[-1:] in _SPACE
     if not rest:
-        return same not in ("", kept) and same[-1] != " " and len(same) < MAX_KEPT
-    if same == kept and hole.end and rest.startswith(hole.end):
+        return same != kept and not spaced and len(same) < MAX_KEPT
+    if same == kept and rest[0] == _first(hole.end):
         return False
-    return re.fullmatch(_MORE if same[-1:].strip() else _FIRST + _MORE, rest) is not None
-
-
-def _step(text: str) -> str:
-    """By what a definition indents its blocks."""
-    margins = [match[0] for match in _MARGIN.finditer(text)]
-    if any("\t" in margin for margin in margins):
-        return "\t"
-    return "  " if any(len(margin) % 4 == 2 for margin in margins) else "    "
+    return re.fullmatch(_FIRST + _MORE if spaced else _MORE, rest) is not None
 
 
 def _other_than(text: str, end: str) -> str:
@@ -158,16 +203,24 @@ def _other_than(text: str, end: str) -> str:
     """
     rules = []
     for number, character in enumerate(text[:MAX_KEPT]):
-        begins = text[number - 1 : number].strip() == ""
-        shunned = f"\\x{ord(character):02X}" if character in "\\[]^-" else character
-        differs = rf"[^\n\t` {'#' if begins else ''}{shunned.strip()}] more"
+        begins = text[number - 1 : number] in _SPACE
+        shunned = f"\\x{ord(character):02X}" if character in "\\[]^-" else character.strip(_BLANK)
+        differs = rf"[^\r\n\t` {'#' if begins else ''}{shunned}] more"
         if not begins and character != " ":
             differs += ' | " " code'
         rule = f"{differs} | {literal(character)} other{number + 1}"
         rules.append(f"other{number} ::= {rule}" if begins else f"other{number} ::= ({rule})?")
-    goes_on = "code" if text[: len(rules)].endswith(" ") else rf'[^\n\t` {end}] more | " " code'
-    rules.append(f"other{len(rules)} ::= {goes_on}")
+    shunned = _first(end) if len(text) <= MAX_KEPT else ""
+    if text[: len(rules)][-1:] in _SPACE:
+        rules.append(rf"other{len(rules)} ::= [^\r\n\t` #{shunned}] more")
+    else:
+        rules.append(rf'other{len(rules)} ::= [^\r\n\t` {shunned}] more | " " code')
     return "\n".join(rules)
+
+
+def _first(end: str) -> str:
+    """The character that the kept end of a line begins with."""
+    return end.lstrip()[:1]
 
 
 def _line_start(source: bytes, line: int) -> int:

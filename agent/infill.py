@@ -111,5 +111,5 @@ class Infill(Trying):
             whole = completion.finish_reason == "stop"
             if whole and written.strip():
                 edit = found.setdefault(written, hole.edit(source, written))
-                self.rounds[edit] = self.round
+                self.answers[edit] = self.round, completion.text
         return list(found.values())

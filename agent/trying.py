@@ -30,8 +30,8 @@ class Trying(Attempt):
     """An attempt that tries edits of the suspects, each alone."""
 
     evidence: Evidence = field(kw_only=True)
-    rounds: dict[Edit, int] = field(default_factory=dict, kw_only=True)
-    """The round in which the policy wrote an edit, for those that it wrote."""
+    answers: dict[Edit, tuple[int, str]] = field(default_factory=dict, kw_only=True)
+    """For the edits that the policy wrote, the round in which it did, and its answer."""
 
     def first_that_solves(
         self, edits: Sequence[Edit], base: str, seconds: float, before: Edit | None = None
@@ -108,9 +108,7 @@ class Trying(Attempt):
                 clean=len(result.clean),
                 left_out=len(edits) - len(result.trials),
                 failed=tuple(
-                    (self.rounds[edits[n]], edits[n].text)
-                    for n in result.failed
-                    if edits[n] in self.rounds
+                    self.answers[edits[n]] for n in result.failed if edits[n] in self.answers
                 ),
                 seconds=result.seconds,
                 **self.tags("test"),
@@ -162,8 +160,9 @@ class Trying(Attempt):
         shown = self.shown(edit)
         self.sandbox.write(edit.path, edit.applied(self.sandbox.read(edit.path)))
         arguments = {"symbol": edit.symbol, "text": edit.text, "change": shown}
-        tags = {**self.tags("edit"), "round": self.rounds.get(edit, self.round)}
-        self.session.emit(Acted(tool=SMALL_EDIT, arguments=arguments, **tags))
+        written_in, answer = self.answers.get(edit, (self.round, ""))
+        tags = {**self.tags("edit"), "round": written_in}
+        self.session.emit(Acted(tool=SMALL_EDIT, arguments=arguments, answer=answer, **tags))
         self.session.emit(Observed(tool=SMALL_EDIT, ok=True, text=f"{edit.rule}\n{shown}", **tags))
 
     def source(self, symbol: str) -> str:

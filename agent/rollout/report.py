@@ -29,7 +29,7 @@ class Rolled(Document):
     A sample is an attempt; `attempts` counts the scored ones. `pass_rates` are by task, over
     its scored attempts; `pass_rate` is their mean with its 95 % interval. A trajectory is an
     attempt, or a sibling of an infilling group; `pass_at` is over these, for k up to the fewest
-    that any task has. `groups` teach a relative baseline something;
+    that were drawn of any task, scored or not. `groups` teach a relative baseline something;
     `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be run.
     `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
     time, of which the largest is what bounds it. `gold` counts the rows in `gold.jsonl`.
@@ -112,12 +112,18 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
 
 
 def _pass_at(drawn: Sequence[Batch], found: Sequence[Trajectory]) -> tuple[PassAtK, ...]:
+    """pass@k of answers. Of two right ones of an attempt only the first is judged, and counts."""
     tasks = {batch.trajectory: batch.instance_id for batch in drawn}
     answers: defaultdict[str, list[bool]] = defaultdict(list)
+    counts: Counter[str] = Counter()
     for one in found:
+        if one.choice:
+            continue
+        task = tasks[one.id.rpartition("/")[0]]
+        counts[task] += 1
         if one.reward is not None:
-            answers[tasks[one.id.rpartition("/")[0]]].append(one.reward >= SOLVED)
-    return curve_of(answers.values(), min(map(len, answers.values()), default=0))
+            answers[task].append(one.reward >= SOLVED)
+    return curve_of(answers.values(), min(counts.values(), default=0))
 
 
 def table(rolled: Rolled) -> Table:

@@ -202,10 +202,15 @@ def _train(
 
 
 def _evaluate(options: argparse.Namespace, stage: str, model: str) -> None:
-    """Sample a stage's model on the held-out split."""
+    """Sample a stage's model on the held-out split, what failed once more."""
     samples = options.samples if stage == "base" else options.fewer
     chosen = ["--split", "heldout", "--limit", options.limit]
-    _agent(_rollout_words(options, f"eval-{stage}", model, samples, chosen))
+    words = _rollout_words(options, f"eval-{stage}", model, samples, chosen)
+    report = _agent(words)
+    if report["failed"]:
+        report = _agent(words)
+    if report["failed"]:
+        raise SystemExit(f"some tasks cannot be sampled: {report['failed']}")
 
 
 def _agent(words: Sequence[Any]) -> dict[str, Any]:

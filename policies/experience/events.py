@@ -15,7 +15,9 @@ from policies.base import Frozen, Message, Sampling, ToolCall, Usage
 
 SCHEMA_VERSION = 1
 
-Phase = Literal["prepare", "reproduce", "plan", "edit", "test", "critique", "verify", "apply"]
+Phase = Literal[
+    "prepare", "reproduce", "plan", "edit", "test", "critique", "choose", "verify", "apply"
+]
 TestLabel = Literal["baseline", "reproduction", "candidate", "verification"]
 Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "hung"]
 FeedbackOutcome = Literal["kept", "merged", "reverted", "closed"]
@@ -89,12 +91,16 @@ class Sampled(_Event):
 
 
 class Acted(_Event):
-    """A tool was called with these arguments."""
+    """A tool was called with these arguments.
+
+    `answer` is the text of the sibling that says so, where siblings were drawn in this round.
+    """
 
     kind: Literal["acted"] = "acted"
     call_id: str = ""
     tool: str
     arguments: dict[str, Any]
+    answer: str = ""
 
 
 class Observed(_Event):
@@ -126,7 +132,7 @@ class Screened(_Event):
     """Edits tried in bulk: how many, with how many nothing failed, how many were not tried.
 
     `failed` are those with which something failed, of the edits that the policy wrote: the round in
-    which it did, and the text.
+    which it did, and the text of its answer.
     """
 
     kind: Literal["screened"] = "screened"

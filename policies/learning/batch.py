@@ -30,7 +30,6 @@ from policies.learning.rewards import NO_CHANGE, RewardConfig, components_of, sc
 from policies.learning.tokens import Tokens, Untrainable, digest, sequences
 
 _OUT_OF_TIME = ("the budget of ", "the time limit of ", "the prompt has ")
-_FENCE = "```"
 TIMED_OUT = "timed out"
 """Why a trajectory of an attempt that ran out of time is unscored."""
 
@@ -40,7 +39,8 @@ class Trajectory:
     """What the policy wrote in one attempt, or as one sibling, and what it was worth.
 
     `prompt` is the digest of the ids before its first completion: those with the same one are
-    samples of the same prompt. `reward` None is unscored, for the reason in `why`.
+    samples of the same prompt. `reward` None is unscored, for the reason in `why`. A `choice` names
+    one of several edits that were written before.
     """
 
     id: str
@@ -51,6 +51,7 @@ class Trajectory:
     why: str = ""
     policy_version: str = ""
     verified: bool = False
+    choice: bool = False
 
     @property
     def trained(self) -> int:
@@ -203,52 +204,36 @@ def _siblings(
     timed_out: bool,
     config: RewardConfig,
 ) -> list[Trajectory]:
-    """Each sibling with the reward of its candidate.
+    """Each sibling with the reward of the edit that it wrote, or chose.
 
-    A candidate is an action after the sibling that holds what it wrote. The judged one is the last
-    before the verdict; what comes after it in its group was not tried any more, unless a test
-    failed with it when all were tried in bulk.
+    The judged edit is the last that was made before the verdict. Others were not tried any more,
+    unless a test failed with them when all were tried in bulk.
     """
-    actions = [(place, e) for place, e in enumerate(events) if isinstance(e, Acted)]
-    before = [e for place, e in actions if judged_after < 0 or place < judged_after]
+    made = [(place, e) for place, e in enumerate(events) if isinstance(e, Acted)]
+    before = [e for place, e in made if judged_after < 0 or place < judged_after]
     winner = before[-1] if judged is not None and before else None
-    paid = _makers(winner, siblings, [e for _, e in actions]) if winner else set()
-    screened = (e for e in events if isinstance(e, Screened))
-    failed = {(made_in, _bare(text)) for e in screened for made_in, text in e.failed}
+    failed = {answer for e in events if isinstance(e, Screened) for answer in e.failed}
     found = []
-    won = ""
-    for number, sample in enumerate(siblings):
+    places = (place for place, e in enumerate(events) if isinstance(e, Sampled) and e.group)
+    for number, (place, sample) in enumerate(zip(places, siblings, strict=True)):
         name = f"{where}.{sample.round}#{number}"
-        written = _content(sample.text)
-        same = winner is not None and sample.round == winner.round and written in paid
-        tried = (sample.round, _bare(written)) in failed or any(
-            e.round == sample.round and _holds(e, written) for _, e in actions
-        )
-        if judged is not None and same and sample.finish_reason != "length":
-            if len(paid) > 1:
-                found.append(_made(name, [sample], None, config, why="its candidate is unclear"))
-                continue
-            won = sample.group
-            found.append(_made(name, [sample], components_of(judged), config, judged.verified))
-        elif tried or sample.finish_reason == "length" or not (timed_out or won == sample.group):
-            found.append(_made(name, [sample], NO_CHANGE, config))
+        choice = sample.phase == "choose"
+        if choice:
+            mine = [e for after, e in made if after > place][:1]
         else:
+            mine = [e for _, e in made if (e.round, e.answer) == (sample.round, sample.text)]
+        whole = sample.finish_reason != "length"
+        if judged is not None and whole and any(edit is winner for edit in mine):
+            one = _made(name, [sample], components_of(judged), config, judged.verified)
+        elif mine or not whole or (sample.round, sample.text) in failed:
+            one = _made(name, [sample], NO_CHANGE, config)
+        elif timed_out or choice or judged is not None:
             why = TIMED_OUT if timed_out else "not tried"
-            found.append(_made(name, [sample], None, config, why=why))
+            one = _made(name, [sample], None, config, why=why)
+        else:
+            one = _made(name, [sample], NO_CHANGE, config)
+        found.append(replace(one, choice=choice))
     return found
-
-
-def _makers(winner: Acted, siblings: Sequence[Sampled], actions: Sequence[Acted]) -> set[str]:
-    """What the siblings wrote that can have made the winning action: one text, if all is well.
-
-    A text that stands in every action of the round stood in the code before.
-    """
-    here = [e for e in actions if e.round == winner.round]
-    texts = {_content(s.text) for s in siblings if s.round == winner.round}
-    makers = {text for text in texts if _holds(winner, text)}
-    if len(makers) > 1 and len(here) > 1:
-        makers = {text for text in makers if not all(_holds(e, text) for e in here)} or makers
-    return makers
 
 
 def _made(
@@ -278,29 +263,3 @@ def _made(
         policy_version=", ".join(versions),
         verified=verified,
     )
-
-
-def _content(text: str) -> str:
-    """What stands in a reply's code block; the whole reply, where it has none."""
-    lines = text.strip().splitlines()
-    if len(lines) > 2 and lines[0].startswith(_FENCE) and lines[-1].startswith(_FENCE):
-        lines = lines[1:-1]
-    return "\n".join(line.rstrip() for line in lines).strip()
-
-
-def _bare(text: str) -> tuple[str, ...]:
-    """The lines of a text without their margins."""
-    return tuple(line.strip() for line in text.strip().splitlines())
-
-
-def _holds(action: Acted, written: str) -> bool:
-    """Whether whole lines of an action's arguments are what a sibling wrote."""
-    wanted = _bare(written)
-    if not any(wanted):
-        return False
-    for value in action.arguments.values():
-        lines = _bare(str(value))
-        span = len(wanted)
-        if any(lines[at : at + span] == wanted for at in range(len(lines) - span + 1)):
-            return True
-    return False

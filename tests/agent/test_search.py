@@ -7,8 +7,8 @@ from textwrap import indent
 import pytest
 
 from agent.choice import grammar
+from agent.holes import admits, holes
 from agent.holes import grammar as infill_grammar
-from agent.holes import holes
 from policies.experience.events import Acted, Prompted, Sampled, Screened
 from policies.experience.store import Store
 from tests.agent import shop
@@ -153,6 +153,7 @@ def test_a_line_is_filled_in(git_repo, tmp_path, strategies):
     assert all(sample.group for sample in samples)
     (made,) = (event for event in of(Acted, report) if event.tool == "small_edit")
     writer = next(sample for sample in samples if line in sample.text)
+    assert made.answer == writer.text
     assert (made.round, made.arguments["text"].strip()) == (writer.round, line)
 
 
@@ -232,9 +233,50 @@ def test_a_line_to_be_written_anew_is_another_one():
     )
     rules = infill_grammar(hole).split("\n")
     assert rules[0] == 'root ::= "```python\\nreturn " other0 "\\n```"'
-    assert rules[1] == r'other0 ::= [^\n\t` #l] more | "l" other1'
-    assert rules[3] == r'other2 ::= ([^\n\t` w] more | " " code | "w" other3)?'
-    assert rules[4] == r'other3 ::= [^\n\t` ] more | " " code'
+    assert rules[1] == r'other0 ::= [^\r\n\t` #l] more | "l" other1'
+    assert rules[3] == r'other2 ::= ([^\r\n\t` w] more | " " code | "w" other3)?'
+    assert rules[4] == r'other3 ::= [^\r\n\t` ] more | " " code'
+
+
+def lines_of(text, path="m.py"):
+    symbol = parse(path, text.encode())[1]
+    return list(holes(symbol, text.rstrip("\n")))
+
+
+def test_a_comment_stays_behind_its_line():
+    found = lines_of("def f(a):\n    x = '#' + a  # noqa: X, '('\n    return x\n")
+    hole = next(hole for hole in found if hole.number == 1 and not hole.gap)
+    assert hole.end == "  # noqa: X, '('"
+    assert admits(hole, "x = a + '#'  # noqa: X, '('")
+    assert not admits(hole, "x = '#' + a  # other")
+    assert not admits(hole, "x = '#' + a\r  # noqa: X, '('")
+    assert lines_of("def f(a):\n    return 'n #%s' % a\n")[-1].end == ""
+
+
+def test_a_semicolon_stays_as_well():
+    hole = next(h for h in lines_of("function f(a) {\n  return a;\n}\n", "m.js") if not h.gap)
+    assert (hole.start, hole.end, admits(hole, "return a")) == ("return ", ";", False)
+
+
+def test_blocks_are_indented_as_in_the_definition():
+    found = lines_of("def f(a):\n    x = g(a,\n          b)\n    for y in x:\n        a += y\n")
+    assert {hole.step for hole in found if hole.gap} == {"    "}
+    found = lines_of("def f(a):\n\tif a:\n\t\ta = 1\n\treturn a\n")
+    assert [(h.step, h.deeper) for h in found if h.gap] == [("\t", 0), ("\t", 0), ("\t", 1)]
+
+
+def test_names_that_begin_like_a_keyword_are_lines():
+    text = (
+        "def f(a):\n    default = a\n    try:\n        trying = a\n    finally:\n        return a\n"
+    )
+    lines = {hole.original for hole in lines_of(text) if not hole.gap}
+    assert lines == {"default = a", "trying = a", "return a"}
+
+
+def test_a_gap_in_braces():
+    found = lines_of("function f(a) {\n  const b = a;\n  return b;\n}\n", "m.js")
+    gap = next(hole for hole in found if hole.gap and hole.original == "return b;")
+    assert (gap.margin, gap.step, gap.above) == ("  ", "  ", "const b = a;")
 
 
 def test_line_endings_stay_as_they_are():

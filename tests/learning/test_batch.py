@@ -44,9 +44,10 @@ class Play:
             self.session.record(drawn, SAMPLING, GRAMMAR, **tags)
             self.prompts[attempt] = (drawn.prompt_ids, drawn.completion_ids)
 
-    def act(self, code, attempt, round=0):
-        arguments = {"symbol": "a.py::f", "code": code}
-        self.session.emit(e.Acted(tool="edit_symbol", arguments=arguments, **at(attempt, round)))
+    def act(self, answer, attempt, round=0):
+        arguments = {"symbol": "a.py::f", "text": "…"}
+        acted = e.Acted(tool="edit", arguments=arguments, answer=answer, **at(attempt, round))
+        self.session.emit(acted)
 
     def patch(self, diff, attempt):
         self.session.emit(e.Patched(diff=diff, **at(attempt)))
@@ -189,11 +190,11 @@ def fenced(line):
 
 def test_a_sibling_has_the_reward_of_its_candidate(play):
     infill(play, fenced("return 1"), fenced("return 2"), round=0)
-    play.act("def f():\n    return 1", 1)
-    play.act("def f():\n    return 2", 1)
+    play.act(fenced("return 1"), 1)
+    play.act(fenced("return 2"), 1)
     infill(play, fenced("x = a"), fenced("x = b"), fenced("x = b"), fenced("x = c"), round=1)
-    play.act("def f():\n    x = a\n    return 0", 1, 1)
-    play.act("def f():\n    x = b\n    return 0", 1, 1)
+    play.act(fenced("x = a"), 1, 1)
+    play.act(fenced("x = b"), 1, 1)
     play.patch("diff", 1)
     play.end(1, "solved")
     play.judge(1)
@@ -208,11 +209,11 @@ def test_a_sibling_has_the_reward_of_its_candidate(play):
 
 
 def test_a_sibling_that_failed_when_all_were_tried_in_bulk_has_nothing(play):
-    infill(play, fenced("x = a"), fenced("x = b"), fenced("x = c"), fenced("x = d"))
-    failed = [(0, "    x = a"), (0, "    x = c"), (1, "    x = d")]
+    infill(play, fenced("x = a"), fenced("x = b"), fenced("    x = b"), fenced("x = d"))
+    failed = [(0, fenced("x = a")), (0, fenced("    x = b")), (1, fenced("x = d"))]
     counts = {"tried": 3, "clean": 1, "left_out": 0, "seconds": 0.0}
     play.session.emit(e.Screened(**counts, failed=failed, **at(1, 4)))
-    play.act("    x = b", 1)
+    play.act(fenced("x = b"), 1)
     play.end(1, "solved")
     play.judge(1)
     assert [one.reward for one in play.read()] == [0.0, 1.0, 0.0, None]
@@ -226,18 +227,33 @@ def test_siblings_that_produced_nothing_have_nothing(play):
 
 def test_siblings_that_were_not_tried_in_time_are_unscored(play):
     infill(play, fenced("return 1"), fenced("return 2"))
-    play.act("def f():\n    return 1", 1)
+    play.act(fenced("return 1"), 1)
     play.end(1, "the time limit of 60 s has passed")
     assert [one.reward for one in play.read()] == [0.0, None]
 
 
-def test_a_line_that_stood_there_before_does_not_win(play):
-    infill(play, fenced("y = 0"), fenced("x = b"))
-    play.act("def f():\n    x = q\n    y = 0", 1)
-    play.act("def f():\n    x = b\n    y = 0", 1)
+def test_answers_that_were_not_tried_beside_a_right_one_are_unscored(play):
+    infill(play, fenced("x = a"), fenced("x = b"), round=0)
+    infill(play, fenced("y = a"), fenced("y = b"), round=1)
+    play.act(fenced("y = b"), 1, 1)
     play.end(1, "solved")
     play.judge(1)
-    assert [one.reward for one in play.read()] == [0.0, 1.0]
+    assert [one.reward for one in play.read()] == [None, None, None, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("acts", "resolved", "reward"), [(["b"], 1.0, 1.0), (["b", "a"], 1.0, 0.0), ([], 0.0, None)]
+)
+def test_a_choice_has_the_reward_of_the_edit_that_it_named(play, acts, resolved, reward):
+    infill(play, fenced("x = a"), fenced("x = b"))
+    play.say("which?", 1, 4)
+    play.answer("```diff\n+x = b\n```", attempt=1, round=4, group="1.4", phase="choose")
+    for name in acts:
+        play.act(fenced(f"x = {name}"), 1)
+    play.end(1, "solved")
+    play.judge(1, resolved)
+    *_, choice = play.read()
+    assert (choice.choice, choice.reward) == (True, reward)
 
 
 def test_hosted_completions_are_left_out_with_the_reason():
