@@ -19,6 +19,7 @@ from agent.train.request import Request, Trainer
 from agent.train.settings import config_class, configured
 from agent.workers.folder import alone
 from policies.learning.batch import Groups, Trajectory, grouped
+from policies.learning.heap import give_back_freed
 from policies.learning.run import OnRow, Run
 from policies.learning.workers import Workers
 from policies.torch.load import Base, Identity, load_base
@@ -47,6 +48,7 @@ def train(request: Request, on_row: OnRow | None = None) -> Trained:
     Raises UsageError for settings that mean nothing, PolicyError when weights, data or a checkpoint
     cannot be trained on.
     """
+    give_back_freed()
     config = configured(config_class(request.trainer), request.changes)
     found = stored(request, config.rewards)
     rows = read_gold(request.gold) if request.gold else []

@@ -22,6 +22,7 @@ from policies.learning import grpo, ppo
 from policies.learning.base import AdapterConfig, SharedBase, lora
 from policies.learning.config import DriftConfig
 from policies.learning.data import Data, DataConfig, by_token
+from policies.learning.heap import give_back_freed
 from policies.learning.losses import PolicyLossConfig, policy_terms, value_terms
 from policies.learning.report import peak_memory_mb
 from policies.learning.run import Run
@@ -181,6 +182,7 @@ def main() -> None:
     parser = arguments("One variant, measured in this process.")
     parser.add_argument("--variant", required=True, choices=VARIANTS)
     options = parser.parse_args()
+    give_back_freed()
     torch.manual_seed(0)
     imported = peak_memory_mb()
     weights = load_base(options.model, dtype=options.dtype, device=options.device)
