@@ -28,8 +28,9 @@ class Rolled(Document):
 
     A sample is an attempt; `attempts` counts the scored ones. `pass_rates` are by task, over
     its scored attempts; `pass_rate` is their mean with its 95 % interval. A trajectory is an
-    attempt, or a sibling of an infilling group; `pass_at` is over these, for k up to the fewest
-    that were drawn of any task, scored or not. `groups` teach a relative baseline something;
+    attempt, or a sibling of an infilling group; `answers` counts these by task, the scored ones and
+    those that solve it, and `pass_at` is over them, for k up to the fewest that were drawn of any
+    task. `groups` teach a relative baseline something;
     `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be run.
     `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
     time, of which the largest is what bounds it. `gold` counts the rows in `gold.jsonl`.
@@ -51,6 +52,7 @@ class Rolled(Document):
     low: float
     high: float
     pass_rates: dict[str, float]
+    answers: dict[str, tuple[int, int]]
     pass_at: tuple[PassAtK, ...]
     unscored: dict[str, int]
     groups: int
@@ -81,6 +83,7 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
     stages = dict(zip(STAGES, (thinking, tests, max(0.0, seconds - thinking - tests)), strict=True))
     found = read(store, [batch.trajectory for batch in drawn], RewardConfig())
     groups = grouped(found)
+    answers, fewest = _answers(drawn, found)
     scored = sum(batch.trajectories for batch in drawn)
     return Rolled(
         folder=folder,
@@ -97,7 +100,8 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
         low=low,
         high=high,
         pass_rates=dict(sorted(rates.items())),
-        pass_at=_pass_at(drawn, found),
+        answers={task: (len(seen), sum(seen)) for task, seen in sorted(answers.items())},
+        pass_at=curve_of(answers.values(), fewest),
         unscored=dict(sorted(unscored.items())),
         groups=len(groups.groups),
         left_out=dict(sorted(groups.left_out.items())),
@@ -111,19 +115,22 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
     )
 
 
-def _pass_at(drawn: Sequence[Batch], found: Sequence[Trajectory]) -> tuple[PassAtK, ...]:
-    """pass@k of answers. Of two right ones of an attempt only the first is judged, and counts."""
+def _answers(
+    drawn: Sequence[Batch], found: Sequence[Trajectory]
+) -> tuple[dict[str, list[bool]], int]:
+    """By task, whether each scored answer solves it; and the fewest that were drawn of any task.
+
+    Of two right ones of an attempt only the first is judged, and counts.
+    """
     tasks = {batch.trajectory: batch.instance_id for batch in drawn}
-    answers: defaultdict[str, list[bool]] = defaultdict(list)
-    counts: Counter[str] = Counter()
+    answers: dict[str, list[bool]] = {task: [] for task in tasks.values()}
+    counts = Counter(dict.fromkeys(answers, 0))
     for one in found:
-        if one.choice:
-            continue
-        task = tasks[one.id.rpartition("/")[0]]
-        counts[task] += 1
-        if one.reward is not None:
-            answers[task].append(one.reward >= SOLVED)
-    return curve_of(answers.values(), min(counts.values(), default=0))
+        if not one.choice:
+            task = tasks[one.id.rpartition("/")[0]]
+            counts[task] += 1
+            answers[task] += [one.reward >= SOLVED] if one.reward is not None else []
+    return answers, min(counts.values(), default=0)
 
 
 def table(rolled: Rolled) -> Table:

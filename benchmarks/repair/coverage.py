@@ -1,66 +1,84 @@
-"""Coverage against the number of samples: how many tasks any of k conversations solves.
+"""Coverage against the number of samples: how many tasks any of k answers solves.
 
-    python benchmarks/repair/coverage.py TASKS.jsonl --split dev --limit 20 --samples 16
+    python benchmarks/repair/coverage.py TASKS.jsonl --split dev --limit 24
 
-First `--samples` independent conversations of each task, at one temperature; then one run that may
-take as many attempts and stops at the first verified one, which says how much of the coverage
-selection turns into solved tasks. Prints a table with a fitted power law and draws it. A run that
-was stopped goes on.
+First `--samples` answers and a few more for each task whose known fix fills one place, there
+(`agent rollout --known-places`); then one run of `agent eval` for each of these tasks, which finds
+places by itself and stops at the first verified answer: how much of the coverage does it turn into
+solved tasks? Prints a table with a fitted power law and draws it. A run that was stopped goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import random
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from evaluation import evaluate, parser
 
-from agent.evaluate.report import scored
 from agent.evaluate.results import Result
 from agent.evaluate.statistics import PowerLaw, pass_at_k, power_law
+from agent.infill import SAMPLES_PER_HOLE
+from agent.rollout.report import Rolled
 
 SHOWN = (1, 2, 4, 8, 16, 32, 64)
 RESAMPLED = 1000
-SAMPLED = {"APPRENTICE_STRATEGIES": "conversation", "APPRENTICE_EXPLORE": "true"}
-SELECTED = {"APPRENTICE_STRATEGIES": "conversation"}
+INFILLING = {"APPRENTICE_STRATEGIES": "infill"}
 
 
 def main() -> int:
-    """Evaluate what has not been evaluated, then report."""
-    made = parser(__doc__, "coverage", seconds=60.0)
+    """Sample and evaluate what has not been, then report."""
+    made = parser(__doc__, "coverage", seconds=120.0)
     made.add_argument("--samples", type=int, default=16)
     options = made.parse_args()
-    most = options.samples
-    drawn = _evaluate(options, "samples", SAMPLED, samples=most, attempts=1)
-    chosen = _evaluate(options, "selected", SELECTED, samples=1, attempts=most)
-    report(drawn, chosen, options.out)
+    answers = _sampled(options)
+    ids = ["--ids", ",".join(answers)]
+    chosen = evaluate(options, options.out / "selected", *ids, env=INFILLING)
+    report(answers, chosen, options.samples, options.out)
     return 0
 
 
-def report(drawn: Sequence[Result], chosen: Sequence[Result], out: Path) -> None:
+def _sampled(options: argparse.Namespace) -> dict[str, tuple[int, int]]:
+    """By task, the answers that were scored, and those that solve it."""
+    attempts = math.ceil(1.25 * options.samples / SAMPLES_PER_HOLE)
+    command = [sys.executable, "-m", "agent", "rollout", options.tasks, "--known-places"]
+    command += ["--split", options.split, "--limit", options.limit, "--model", options.model]
+    command += ["--samples", attempts, "--timeout", options.seconds, "--sandbox", options.sandbox]
+    command += ["--strategies", "infill", "--rounds", 1, "--out", options.out / "samples", "--json"]
+    done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(done.stdout or "nothing could be sampled")
+    return Rolled.model_validate_json(done.stdout.splitlines()[-1]).answers
+
+
+def report(
+    answers: Mapping[str, tuple[int, int]], chosen: Sequence[Result], samples: int, out: Path
+) -> None:
     """Print the curve with its fit, and write it as JSON and PNG."""
-    tasks = {name: (len(seen), sum(seen)) for name, seen in scored(drawn).items()}
-    most = min((n for n, _ in tasks.values()), default=0)
+    tasks = list(answers.values())
+    most = min([samples, *(n for n, _ in tasks)])
     if not most:
-        raise SystemExit("no sample was scored")
-    curve = coverage(list(tasks.values()), most)
+        raise SystemExit("of some task no answer was scored")
+    curve = coverage(tasks, most)
     law = power_law(curve)
-    low, high = exponents(list(tasks.values()), most)
-    covered = {name for name, (_, c) in tasks.items() if c}
-    solved = {name for name, seen in scored(chosen).items() if any(seen)}
-    print(f"{len(tasks)} tasks, {most} samples each\n\n| k | coverage | power law |\n|---|---|---|")
+    low, high = exponents(tasks, most)
+    covered = {name for name, (_, c) in answers.items() if c}
+    solved = {row.instance_id for row in chosen if row.resolved}
+    print(f"{len(tasks)} tasks, at least {most} answers each\n")
+    print("| k | coverage | power law |\n|---|---|---|")
     for k in (k for k in SHOWN if k <= most):
         fitted = f"{100 * law.at(k):.1f} %" if law else ""
         print(f"| {k} | {100 * curve[k]:.1f} % | {fitted} |")
     if law is not None:
         print(f"\nc(k) = exp({law.a:.3f}·k^{law.b:.3f}); 95 % of b: {low:.3f} to {high:.3f}")
-    both = len(solved & covered)
     print(
-        f"Selection solved {len(solved)} tasks, {both} of the {len(covered)} that a sample solves."
+        f"{len(covered)} tasks are solved by an answer at the known place; a run that finds places "
+        f"by itself solves {len(solved)}, {len(solved & covered)} of them."
     )
     found = {
         "tasks": len(tasks),
@@ -71,6 +89,7 @@ def report(drawn: Sequence[Result], chosen: Sequence[Result], out: Path) -> None
         "b_interval": [low, high],
         "covered": len(covered),
         "selected": len(solved),
+        "both": len(solved & covered),
     }
     (out / "coverage.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     _draw(curve, law, out / "coverage.png")
@@ -93,19 +112,6 @@ def exponents(tasks: Sequence[tuple[int, int]], most: int) -> tuple[float, float
     return (found[int(0.025 * len(found))], found[int(0.975 * len(found))]) if found else (0.0, 0.0)
 
 
-def _evaluate(
-    options: argparse.Namespace,
-    name: str,
-    settings: Mapping[str, str],
-    *,
-    samples: int,
-    attempts: int,
-) -> list[Result]:
-    limits = ["--samples", samples, "--attempts", attempts, "--budget-tokens", 10_000 * attempts]
-    seconds = attempts * options.seconds
-    return evaluate(options, options.out / name, *limits, seconds=seconds, env=settings)
-
-
 def _draw(curve: Mapping[int, float], law: PowerLaw | None, path: Path) -> None:
     from matplotlib.figure import Figure
 
@@ -115,7 +121,7 @@ def _draw(curve: Mapping[int, float], law: PowerLaw | None, path: Path) -> None:
     if law is not None:
         axes.plot(list(curve), [law.at(k) for k in curve], "-", label="power law")
     axes.set(
-        xlabel="samples k", ylabel="share of tasks that a sample solves", xscale="log", ylim=(0, 1)
+        xlabel="answers k", ylabel="share of tasks that one of k solves", xscale="log", ylim=(0, 1)
     )
     axes.set_xticks([k for k in SHOWN if k <= max(curve)], minor=False)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f}")

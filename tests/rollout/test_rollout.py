@@ -89,6 +89,7 @@ def test_holes_are_filled_where_the_known_fix_does_it(tasks, tmp_path):
         (group,) = grouped(read(store, [batch.trajectory], RewardConfig())).groups
     assert group.rewards == (0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
     assert (rolled["groups"], rolled["trajectories"], rolled["gold"]) == (1, 6, 1)
+    assert rolled["answers"] == {"shop": [6, 1]}
     assert [at["estimate"] for at in rolled["pass_at"]] == pytest.approx(
         [n / 6 for n in range(1, 7)]
     )
