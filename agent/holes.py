@@ -34,7 +34,7 @@ _LINE = re.compile(
 )
 _COMMENT = re.compile(r"\s+#")
 _SKIPPED = re.compile(
-    r"(def|class|async|function|fn|func|pub|export|else|try|finally)\b|[@#]|//"
+    r"(def|class|async|else|try|finally)\b|(function|fn|func|pub|export)\s+[\w({*]|[@#]|//"
     r"|(pass|break|continue)$|[\W_]*$"
 )
 _NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
@@ -124,7 +124,7 @@ def _statements(text: str, brackets: str) -> Iterator[_Line]:
         code = line.strip()
         if code and number not in prose:
             margin = line[: len(line) - len(line.lstrip())]
-            yield _Line(number, margin, code, above, inside == 0)
+            yield _Line(number, margin, code, above, inside == 0 and not above.endswith("\\"))
             inside += sum(code.count(c) - code.count(_CLOSING[c]) for c in brackets)
         above = code or above
 

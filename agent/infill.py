@@ -49,6 +49,7 @@ class Infill(Trying):
                 diff, _ = self.first_that_solves(edits, base, self.budget.seconds_left)
                 if diff:
                     return self.end("solved", diff)
+        self.budget.check()
         return self.end("no place alone mends it")
 
     def show(self, symbol: Symbol) -> None:

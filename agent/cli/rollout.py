@@ -46,6 +46,9 @@ def rollout(
             help="Infill where the known fix does, and leave out tasks where it does not.",
         ),
     ] = False,
+    even: Annotated[
+        bool, typer.Option("--even", help="The same number of samples of each task: to measure.")
+    ] = False,
     budget_tokens: Annotated[
         int | None, typer.Option(help="Tokens of a sample on average.")
     ] = None,
@@ -107,6 +110,7 @@ def rollout(
             samples=samples,
             settings=settings,
             known_places=known_places,
+            even=even,
         )
         folder = Folder(out or Path("results") / f"rollout-{tasks.stem}", plan)
         with folder.open():

@@ -112,12 +112,18 @@ def pass_curve(results: Sequence[Result]) -> tuple[PassAtK, ...]:
     return curve_of(scored(results).values(), min(samples.values(), default=0))
 
 
-def curve_of(tasks: Iterable[Sequence[bool]], most: int) -> tuple[PassAtK, ...]:
-    """pass@k for k up to `most`, of whether each scored sample of each task solved it."""
-    tasks = list(tasks)
+def curve_of(
+    tasks: Iterable[Sequence[bool]], most: int, *, all_tasks: bool = False
+) -> tuple[PassAtK, ...]:
+    """pass@k for k up to `most`, of whether each scored sample of each task solved it.
+
+    A task with fewer than k counts with those that it has when `all_tasks` do, or not at all.
+    """
+    tasks = [task for task in tasks if task]
     curve = []
     for k in range(1, most + 1):
-        chances = [pass_at_k(len(task), sum(task), k) for task in tasks if len(task) >= k]
+        counted = [task for task in tasks if all_tasks or len(task) >= k]
+        chances = [pass_at_k(len(task), sum(task), min(k, len(task))) for task in counted]
         if chances:
             total, count = math.fsum(chances), len(chances)
             low, high = wilson(total, count)

@@ -25,8 +25,9 @@ from agent.workers.policy import open_for
 from agent.workspace import make_workspace
 from policies.base import Policy
 from policies.experience.store import Store
-from policies.learning.batch import TIMED_OUT, Trajectory, trajectories
+from policies.learning.batch import Trajectory, trajectories
 from policies.learning.rewards import RewardConfig
+from policies.learning.siblings import TIMED_OUT
 
 SEEDS_A_BATCH = 1_000_000
 """More than the seeds that the attempts of one run use."""

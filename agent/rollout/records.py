@@ -21,7 +21,8 @@ STORE, BATCHES, GOLD = "experience.db", "batches.jsonl", "gold.jsonl"
 class Plan(BaseModel):
     """What is sampled. A folder belongs to one plan, whose model is one version of a policy.
 
-    With `known_places`, holes are filled in where the known fix of the task does it.
+    With `known_places`, holes are filled in where the known fix of the task does it. When it is
+    `even`, every task has the same number of samples.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -30,6 +31,7 @@ class Plan(BaseModel):
     samples: int
     settings: Settings
     known_places: bool = False
+    even: bool = False
 
 
 class Batch(BaseModel):

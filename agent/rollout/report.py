@@ -30,7 +30,7 @@ class Rolled(Document):
     its scored attempts; `pass_rate` is their mean with its 95 % interval. A trajectory is an
     attempt, or a sibling of an infilling group; `answers` counts these by task, the scored ones and
     those that solve it, and `pass_at` is over them, for k up to the fewest that were drawn of any
-    task. `groups` teach a relative baseline something;
+    task (where fewer are scored, over these). `groups` teach a relative baseline something;
     `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be run.
     `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
     time, of which the largest is what bounds it. `gold` counts the rows in `gold.jsonl`.
@@ -101,7 +101,7 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
         high=high,
         pass_rates=dict(sorted(rates.items())),
         answers={task: (len(seen), sum(seen)) for task, seen in sorted(answers.items())},
-        pass_at=curve_of(answers.values(), fewest),
+        pass_at=curve_of(answers.values(), fewest, all_tasks=True),
         unscored=dict(sorted(unscored.items())),
         groups=len(groups.groups),
         left_out=dict(sorted(groups.left_out.items())),
@@ -141,7 +141,7 @@ def table(rolled: Rolled) -> Table:
         "attempts solved": f"{rolled.solved} of {rolled.attempts}",
         "mean pass rate": _interval(rolled.pass_rate, rolled.low, rolled.high),
         **{
-            f"pass@{at.k} of a trajectory": _interval(at.estimate, at.low, at.high)
+            f"pass@{at.k} of an answer": _interval(at.estimate, at.low, at.high)
             for at in rolled.pass_at
             if at.k in SHOWN_K
         },

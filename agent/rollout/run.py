@@ -70,7 +70,8 @@ def roll_out(
     `on_batch` is called in this thread. Raises AgentError when no worker can start.
     """
     done = folder.done()
-    schedule = Schedule([i.instance_id for i in instances], folder.plan.samples)
+    plan = folder.plan
+    schedule = Schedule([i.instance_id for i in instances], plan.samples, even=plan.even)
     schedule.resume((drawn_of(batch), batch.solved) for batch in done)
     for batch in done:
         on_batch(batch)

@@ -44,12 +44,16 @@ class Tally:
 
 
 class Schedule:
-    """Draws of `samples` a task on average, spread by worth. Threads may share one."""
+    """Draws of `samples` a task on average, spread by worth. Threads may share one.
 
-    def __init__(self, tasks: Sequence[str], samples: int) -> None:
+    When it is `even`, each task has one draw of all its samples: rates are measured so.
+    """
+
+    def __init__(self, tasks: Sequence[str], samples: int, *, even: bool = False) -> None:
+        self.even = even
         self.tallies = {task: Tally() for task in tasks}
         self.left = len(self.tallies) * samples
-        self.size = min(FIRST, samples)
+        self.size = samples if even else min(FIRST, samples)
         self.given_up: set[str] = set()
         self._lock = threading.Lock()
 
@@ -68,7 +72,7 @@ class Schedule:
         with self._lock:
             open_tasks = [task for task in self.tallies if task not in self.given_up]
             new = [task for task in open_tasks if not self.tallies[task].drawn]
-            if not open_tasks or (not new and self.left <= 0):
+            if not open_tasks or (not new and (self.even or self.left <= 0)):
                 return None
             task = new[0] if new else max(open_tasks, key=lambda task: self.tallies[task].worth)
             draw = Draw(task, self.tallies[task].batches, self.size)

@@ -246,7 +246,8 @@ def _report(options: argparse.Namespace, state: State) -> None:
         }
         cells = [stage, state.done.get(stage, ""), rolled.tasks, *(at.get(k, "") for k in SHOWN_K)]
         cells += [rolled.tampered, sum(rolled.unscored.values())]
-        cells += [f"{rolled.seconds / max(1, rolled.trajectories):.1f}"]
+        scored = sum(count for count, _ in rolled.answers.values())
+        cells += [f"{rolled.seconds / max(1, scored):.1f}"]
         cells += [f"{state.hours(_learning(stage, len(state.seconds))):.1f}"]
         print(f"| {' | '.join(map(str, cells))} |")
     print("\nhours: rollouts and training, of the stages that it stands on as well")

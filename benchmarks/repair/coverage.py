@@ -2,8 +2,8 @@
 
     python benchmarks/repair/coverage.py TASKS.jsonl --split dev --limit 24
 
-First `--samples` answers and a few more for each task whose known fix fills one place, there
-(`agent rollout --known-places`); then one run of `agent eval` for each of these tasks, which finds
+First `--samples` answers for each task whose known fix fills one place, there (`agent rollout
+--known-places --even`); then one run of `agent eval` for each of these tasks, which finds
 places by itself and stops at the first verified answer: how much of the coverage does it turn into
 solved tasks? Prints a table with a fitted power law and draws it. A run that was stopped goes on.
 """
@@ -45,15 +45,21 @@ def main() -> int:
 
 def _sampled(options: argparse.Namespace) -> dict[str, tuple[int, int]]:
     """By task, the answers that were scored, and those that solve it."""
-    attempts = math.ceil(1.25 * options.samples / SAMPLES_PER_HOLE)
-    command = [sys.executable, "-m", "agent", "rollout", options.tasks, "--known-places"]
+    attempts = math.ceil(options.samples / SAMPLES_PER_HOLE)
+    command = [sys.executable, "-m", "agent", "rollout", options.tasks, "--known-places", "--even"]
     command += ["--split", options.split, "--limit", options.limit, "--model", options.model]
     command += ["--samples", attempts, "--timeout", options.seconds, "--sandbox", options.sandbox]
     command += ["--strategies", "infill", "--rounds", 1, "--out", options.out / "samples", "--json"]
     done = subprocess.run([*map(str, command)], stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise SystemExit(done.stdout or "nothing could be sampled")
-    return Rolled.model_validate_json(done.stdout.splitlines()[-1]).answers
+    if done.returncode not in (0, 1) or not done.stdout.strip():
+        raise SystemExit(done.stdout.strip() or "nothing could be sampled")
+    rolled = Rolled.model_validate_json(done.stdout.splitlines()[-1])
+    answers = {task: counts for task, counts in rolled.answers.items() if counts[0]}
+    if not answers:
+        raise SystemExit("no answer was scored")
+    if len(answers) < rolled.tasks:
+        print(f"left out, as no answer was scored: {rolled.tasks - len(answers)}", file=sys.stderr)
+    return answers
 
 
 def report(
@@ -61,15 +67,13 @@ def report(
 ) -> None:
     """Print the curve with its fit, and write it as JSON and PNG."""
     tasks = list(answers.values())
-    most = min([samples, *(n for n, _ in tasks)])
-    if not most:
-        raise SystemExit("of some task no answer was scored")
+    most = samples
     curve = coverage(tasks, most)
     law = power_law(curve)
     low, high = exponents(tasks, most)
     covered = {name for name, (_, c) in answers.items() if c}
     solved = {row.instance_id for row in chosen if row.resolved}
-    print(f"{len(tasks)} tasks, at least {most} answers each\n")
+    print(f"{len(tasks)} tasks, {most} answers each\n")
     print("| k | coverage | power law |\n|---|---|---|")
     for k in (k for k in SHOWN if k <= most):
         fitted = f"{100 * law.at(k):.1f} %" if law else ""
@@ -96,8 +100,14 @@ def report(
 
 
 def coverage(tasks: Sequence[tuple[int, int]], most: int) -> dict[int, float]:
-    """pass@k for k from 1 to `most`, of tasks with (samples, solved ones)."""
-    return {k: sum(pass_at_k(n, c, k) for n, c in tasks) / len(tasks) for k in range(1, most + 1)}
+    """pass@k for k from 1 to `most`, of tasks with (samples, solved ones).
+
+    Of two right answers of an attempt only one is judged: a task with fewer than k counts with all.
+    """
+    return {
+        k: sum(pass_at_k(n, c, min(k, n)) for n, c in tasks) / len(tasks)
+        for k in range(1, most + 1)
+    }
 
 
 def exponents(tasks: Sequence[tuple[int, int]], most: int) -> tuple[float, float]:

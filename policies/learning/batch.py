@@ -15,23 +15,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from policies.experience.events import (
-    Acted,
     AttemptEnded,
     Event,
     Judged,
     Observed,
     Patched,
     Sampled,
-    Screened,
 )
 from policies.experience.store import Store
 from policies.learning.errors import LearningError
 from policies.learning.rewards import NO_CHANGE, RewardConfig, components_of, scalar
+from policies.learning.siblings import NOT_JUDGED, TIMED_OUT, Ending, fates
 from policies.learning.tokens import Tokens, Untrainable, digest, sequences
 
 _OUT_OF_TIME = ("the budget of ", "the time limit of ", "the prompt has ")
-TIMED_OUT = "timed out"
-"""Why a trajectory of an attempt that ran out of time is unscored."""
 
 
 @dataclass(frozen=True)
@@ -177,9 +174,7 @@ def _attempt(
             ended = event.reason
     if judged is None and ended == "solved":
         judged = verdicts.get(diff)
-    samples = [event for event in events if isinstance(event, Sampled)]
-    chosen = [sample for sample in samples if not sample.group]
-    siblings = [sample for sample in samples if sample.group]
+    chosen = [event for event in events if isinstance(event, Sampled) and not event.group]
     timed_out = ended.startswith(_OUT_OF_TIME)
     found = []
     if chosen:
@@ -188,51 +183,13 @@ def _attempt(
         elif ended and ended != "solved" and not timed_out:
             found.append(_made(where, chosen, NO_CHANGE, config))
         else:
-            why = TIMED_OUT if timed_out else "not judged"
+            why = TIMED_OUT if timed_out else NOT_JUDGED
             found.append(_made(where, chosen, None, config, why=why))
-    if siblings:
-        found += _siblings(where, events, siblings, judged, judged_after, timed_out, config)
-    return found
-
-
-def _siblings(
-    where: str,
-    events: Sequence[Event],
-    siblings: Sequence[Sampled],
-    judged: Judged | None,
-    judged_after: int,
-    timed_out: bool,
-    config: RewardConfig,
-) -> list[Trajectory]:
-    """Each sibling with the reward of the edit that it wrote, or chose.
-
-    The judged edit is the last that was made before the verdict. Others were not tried any more,
-    unless a test failed with them when all were tried in bulk.
-    """
-    made = [(place, e) for place, e in enumerate(events) if isinstance(e, Acted)]
-    before = [e for place, e in made if judged_after < 0 or place < judged_after]
-    winner = before[-1] if judged is not None and before else None
-    failed = {answer for e in events if isinstance(e, Screened) for answer in e.failed}
-    found = []
-    places = (place for place, e in enumerate(events) if isinstance(e, Sampled) and e.group)
-    for number, (place, sample) in enumerate(zip(places, siblings, strict=True)):
+    ending = Ending(ended, timed_out, judged, judged_after)
+    for number, (sample, fate) in enumerate(fates(events, ending)):
         name = f"{where}.{sample.round}#{number}"
-        choice = sample.phase == "choose"
-        if choice:
-            mine = [e for after, e in made if after > place][:1]
-        else:
-            mine = [e for _, e in made if (e.round, e.answer) == (sample.round, sample.text)]
-        whole = sample.finish_reason != "length"
-        if judged is not None and whole and any(edit is winner for edit in mine):
-            one = _made(name, [sample], components_of(judged), config, judged.verified)
-        elif mine or not whole or (sample.round, sample.text) in failed:
-            one = _made(name, [sample], NO_CHANGE, config)
-        elif timed_out or choice or judged is not None:
-            why = TIMED_OUT if timed_out else "not tried"
-            one = _made(name, [sample], None, config, why=why)
-        else:
-            one = _made(name, [sample], NO_CHANGE, config)
-        found.append(replace(one, choice=choice))
+        one = _made(name, [sample], fate.components, config, fate.verified, fate.why)
+        found.append(replace(one, choice=fate.choice))
     return found
 
 

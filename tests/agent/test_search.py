@@ -273,6 +273,15 @@ def test_names_that_begin_like_a_keyword_are_lines():
     assert lines == {"default = a", "trying = a", "return a"}
 
 
+def test_a_line_that_a_backslash_continues_is_one():
+    text = "def f(a, b):\n    if a and \\\n            b:\n        func = a\n    return b\n"
+    found = lines_of(text)
+    assert [(h.original, h.deeper, h.step) for h in found if h.gap] == [
+        ("if a and \\", 0, "    "), ("func = a", 0, "    "), ("return b", 1, "    "),
+    ]  # fmt: skip
+    assert "func = a" in {hole.original for hole in found if not hole.gap}
+
+
 def test_a_gap_in_braces():
     found = lines_of("function f(a) {\n  const b = a;\n  return b;\n}\n", "m.js")
     gap = next(hole for hole in found if hole.gap and hole.original == "return b;")

@@ -44,10 +44,13 @@ class Play:
             self.session.record(drawn, SAMPLING, GRAMMAR, **tags)
             self.prompts[attempt] = (drawn.prompt_ids, drawn.completion_ids)
 
-    def act(self, answer, attempt, round=0):
-        arguments = {"symbol": "a.py::f", "text": "…"}
+    def act(self, answer, attempt, round=0, *, change="", complete=True):
+        arguments = {"symbol": "a.py::f", "text": "…", "change": change}
         acted = e.Acted(tool="edit", arguments=arguments, answer=answer, **at(attempt, round))
         self.session.emit(acted)
+        if complete is not None:
+            run = {"label": "candidate", "outcomes": {}, "exit_code": 1, "seconds": 0.0}
+            self.session.emit(e.Tested(**run, complete=complete, **at(attempt, round)))
 
     def patch(self, diff, attempt):
         self.session.emit(e.Patched(diff=diff, **at(attempt)))
@@ -225,6 +228,32 @@ def test_siblings_that_produced_nothing_have_nothing(play):
     assert [one.reward for one in play.read()] == [0.0, 0.0]
 
 
+def test_what_was_neither_refuted_nor_judged_is_unscored(play):
+    infill(play, fenced("x = a"), fenced("x = b"), fenced("x = c"))
+    play.session.emit(e.Screened(tried=2, clean=1, left_out=1, seconds=0.0, **at(1, 4)))
+    play.act(fenced("x = a"), 1, complete=False)
+    play.act(fenced("x = b"), 1)
+    play.end(1, "no place alone mends it")
+    assert [one.reward for one in play.read()] == [None, 0.0, None]
+
+
+def test_a_right_answer_whose_verdict_is_missing_is_unscored(play):
+    infill(play, fenced("x = a"), fenced("x = b"))
+    play.act(fenced("x = a"), 1)
+    play.act(fenced("x = b"), 1)
+    play.end(1, "solved")
+    assert [(one.reward, one.why) for one in play.read()] == [(0.0, ""), (None, "not judged")]
+
+
+def test_a_secret_in_an_answer_hides_nothing(play):
+    secret = "AKIA" + "ABCDEFGHIJKLMNOP"
+    infill(play, fenced(f"x = '{secret}'"), fenced("x = b"))
+    play.act(fenced(f"x = '{secret}'"), 1)
+    play.end(1, "solved")
+    play.judge(1)
+    assert [one.reward for one in play.read()] == [1.0, None]
+
+
 def test_siblings_that_were_not_tried_in_time_are_unscored(play):
     infill(play, fenced("return 1"), fenced("return 2"))
     play.act(fenced("return 1"), 1)
@@ -242,14 +271,15 @@ def test_answers_that_were_not_tried_beside_a_right_one_are_unscored(play):
 
 
 @pytest.mark.parametrize(
-    ("acts", "resolved", "reward"), [(["b"], 1.0, 1.0), (["b", "a"], 1.0, 0.0), ([], 0.0, None)]
+    ("acts", "resolved", "reward"),
+    [(["b"], 1.0, 1.0), (["first", "b"], 1.0, 1.0), (["b", "a"], 1.0, 0.0), ([], 0.0, None)],
 )
 def test_a_choice_has_the_reward_of_the_edit_that_it_named(play, acts, resolved, reward):
     infill(play, fenced("x = a"), fenced("x = b"))
     play.say("which?", 1, 4)
     play.answer("```diff\n+x = b\n```", attempt=1, round=4, group="1.4", phase="choose")
     for name in acts:
-        play.act(fenced(f"x = {name}"), 1)
+        play.act(fenced(f"x = {name}"), 1, change=f"+x = {name}")
     play.end(1, "solved")
     play.judge(1, resolved)
     *_, choice = play.read()

@@ -1,5 +1,6 @@
 """Freed memory goes back to the system."""
 
+import platform
 import subprocess
 import sys
 
@@ -35,7 +36,7 @@ print((resident() - before) >> 20)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="for glibc")
 @pytest.mark.parametrize(("how", "kept"), [("given back", False), ("as it is", True)])
 def test_what_is_freed_between_small_blocks_is_given_back(how, kept):
     done = subprocess.run([sys.executable, "-c", BLOCKS, how], capture_output=True, text=True)

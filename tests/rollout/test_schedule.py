@@ -68,3 +68,10 @@ def test_few_samples_are_drawn_at_once():
     assert [schedule.next(), schedule.next(), schedule.next()] == [
         Draw("a", 0, 4), Draw("a", 1, 4), None,
     ]  # fmt: skip
+
+
+def test_when_rates_are_measured_each_task_has_one_draw_of_all_its_samples():
+    schedule = Schedule(["a", "b"], 6, even=True)
+    first = schedule.next()
+    schedule.give_up(first)
+    assert (first, schedule.next(), schedule.next()) == (Draw("a", 0, 6), Draw("b", 0, 6), None)

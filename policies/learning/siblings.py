@@ -1,0 +1,94 @@
+"""What the completions of an infilling group are worth: of the edits they write, one is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Any
+
+from policies.experience.events import Acted, Event, Judged, Sampled, Screened, Tested
+from policies.experience.redact import redact
+from policies.learning.rewards import NO_CHANGE, components_of
+
+TIMED_OUT = "timed out"
+"""Why a trajectory of an attempt that ran out of time is unscored."""
+NOT_TRIED, NOT_JUDGED = "not tried", "not judged"
+_Components = Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended. `judged` is its verdict, told after event number `place`, or -1."""
+
+    reason: str
+    timed_out: bool
+    judged: Judged | None = None
+    place: int = -1
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What came of a completion: the components of its reward, or `why` there are none.
+
+    A `choice` names one of several edits that were written before.
+    """
+
+    components: _Components | None
+    why: str = ""
+    verified: bool = False
+    choice: bool = False
+
+
+def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fate]]:
+    """Each sibling of an attempt, with what came of the edit that it wrote, or chose.
+
+    The judged edit is the last that was made before the verdict. Others were not tried any more,
+    unless a test failed with them: in bulk, or alone.
+    """
+    made = [(place, e) for place, e in enumerate(events) if isinstance(e, Acted)]
+    before = [e for place, e in made if ending.place < 0 or place < ending.place]
+    last = before[-1] if before else None
+    failed = {answer for e in events if isinstance(e, Screened) for answer in e.failed}
+    in_bulk = any(isinstance(e, Screened) for e in events)
+    for place, sample in enumerate(events):
+        if not isinstance(sample, Sampled) or not sample.group:
+            continue
+        choice = sample.phase == "choose"
+        text = redact(sample.text)[0]
+        mine = [
+            (at, e)
+            for at, e in made
+            if (_chosen(e) == text if choice else (e.round, e.answer) == (sample.round, text))
+            and at > place
+        ]
+        final = bool(mine) and mine[-1][1] is last
+        if sample.finish_reason == "length":
+            fate = Fate(NO_CHANGE)
+        elif final and ending.judged is not None:
+            fate = Fate(components_of(ending.judged), verified=ending.judged.verified)
+        elif final and ending.reason == "solved":
+            fate = Fate(None, NOT_JUDGED)
+        elif mine and not _tested(events, mine[-1][0]):
+            fate = Fate(None, TIMED_OUT if ending.timed_out else NOT_JUDGED)
+        elif mine or (sample.round, text) in failed:
+            fate = Fate(NO_CHANGE)
+        elif ending.timed_out:
+            fate = Fate(None, TIMED_OUT)
+        elif choice or in_bulk or ending.judged is not None or not ending.reason:
+            fate = Fate(None, NOT_TRIED)
+        else:
+            fate = Fate(NO_CHANGE)
+        yield sample, replace(fate, choice=choice)
+
+
+def _chosen(edit: Acted) -> Any:
+    """What a policy writes to choose an edit."""
+    return f"```diff\n{edit.arguments.get('change')}\n```"
+
+
+def _tested(events: Sequence[Event], place: int) -> bool:
+    """Whether the edit that was made at this place was tested to the end."""
+    until_next = takewhile(lambda e: not isinstance(e, Acted), events[place + 1 :])
+    runs = [e for e in until_next if isinstance(e, Tested) and e.label == "candidate"]
+    return bool(runs) and all(run.complete for run in runs)
