@@ -61,6 +61,11 @@ class Hole:
     step: str = ""
 
     @property
+    def kept(self) -> str:
+        """What stands between `start` and `end`."""
+        return self.original[len(self.start) : len(self.original) - len(self.end)]
+
+    @property
     def place(self) -> Place:
         """Where in the repository it is."""
         return self.symbol.path, self.symbol.start_line + self.number, self.gap
@@ -72,8 +77,7 @@ class Hole:
         end = start if self.gap else source.find(b"\n", start)
         end = len(source) if end < 0 else end
         end -= not self.gap and source[end - 1 : end] == b"\r"
-        text = "".join(f"{self.margin}{line}\n" for line in written.split("\n"))
-        text = text if self.gap else text.removesuffix("\n")
+        text = "\n".join(self.margin + line for line in written.split("\n")) + "\n" * self.gap
         rule = "a line written anew" if not self.gap else "lines added"
         return Edit(self.symbol.path, start, end, text, self.symbol.id, rule, line, line)
 
@@ -167,9 +171,8 @@ def grammar(hole: Hole) -> str:
         )
         more = rf'("\n" {later}){{0,{GAP_LINES - 1}}}'
         return f'root ::= "```python\\n" {first} {more} "\\n```"\n{shared}'
-    kept = hole.original[len(hole.start) : len(hole.original) - len(hole.end)]
     start, end = literal(f"```python\n{hole.start}"), literal(f"{hole.end}\n```")
-    return f"root ::= {start} other0 {end}\n{_other_than(kept, hole.end)}\n{shared}"
+    return f"root ::= {start} other0 {end}\n{_other_than(hole.kept, hole.end)}\n{shared}"
 
 
 def admits(hole: Hole, written: str) -> bool:
@@ -183,7 +186,7 @@ def admits(hole: Hole, written: str) -> bool:
     middle = written.removeprefix(hole.start).removesuffix(hole.end)
     if written != f"{hole.start}{middle}{hole.end}":
         return False
-    kept = hole.original[len(hole.start) : len(hole.original) - len(hole.end)]
+    kept = hole.kept
     pairs = takewhile(lambda pair: pair[0] == pair[1], zip(middle, kept[:MAX_KEPT], strict=False))
     same = "".join(character for character, _ in pairs)
     rest = middle[len(same) :]

@@ -109,21 +109,21 @@ def pass_rates(results: Iterable[Result]) -> dict[str, float]:
 def pass_curve(results: Sequence[Result]) -> tuple[PassAtK, ...]:
     """pass@k for k from 1 to the fewest samples of any task, while tasks have k scored ones."""
     samples = Counter(result.instance_id for result in results)
-    return curve_of(scored(results).values(), min(samples.values(), default=0))
+    counts = ((len(task), sum(task)) for task in scored(results).values())
+    return curve_of(counts, min(samples.values(), default=0))
 
 
 def curve_of(
-    tasks: Iterable[Sequence[bool]], most: int, *, all_tasks: bool = False
+    tasks: Iterable[tuple[int, int]], most: int, *, all_tasks: bool = False
 ) -> tuple[PassAtK, ...]:
-    """pass@k for k up to `most`, of whether each scored sample of each task solved it.
+    """pass@k for k up to `most`, of tasks with (scored samples, those that solve it).
 
     A task with fewer than k counts with those that it has when `all_tasks` do, or not at all.
     """
-    tasks = [task for task in tasks if task]
+    tasks = [(n, c) for n, c in tasks if n]
     curve = []
     for k in range(1, most + 1):
-        counted = [task for task in tasks if all_tasks or len(task) >= k]
-        chances = [pass_at_k(len(task), sum(task), min(k, len(task))) for task in counted]
+        chances = [pass_at_k(n, c, min(k, n)) for n, c in tasks if all_tasks or n >= k]
         if chances:
             total, count = math.fsum(chances), len(chances)
             low, high = wilson(total, count)

@@ -100,7 +100,7 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
         low=low,
         high=high,
         pass_rates=dict(sorted(rates.items())),
-        answers={task: (len(seen), sum(seen)) for task, seen in sorted(answers.items())},
+        answers=answers,
         pass_at=curve_of(answers.values(), fewest, all_tasks=True),
         unscored=dict(sorted(unscored.items())),
         groups=len(groups.groups),
@@ -117,8 +117,8 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
 
 def _answers(
     drawn: Sequence[Batch], found: Sequence[Trajectory]
-) -> tuple[dict[str, list[bool]], int]:
-    """By task, whether each scored answer solves it; and the fewest that were drawn of any task.
+) -> tuple[dict[str, tuple[int, int]], int]:
+    """By task, the scored answers and those that solve it; and the fewest drawn of any task.
 
     Of two right ones of an attempt only the first is judged, and counts.
     """
@@ -130,7 +130,8 @@ def _answers(
             task = tasks[one.id.rpartition("/")[0]]
             counts[task] += 1
             answers[task] += [one.reward >= SOLVED] if one.reward is not None else []
-    return answers, min(counts.values(), default=0)
+    scored = {task: (len(seen), sum(seen)) for task, seen in sorted(answers.items())}
+    return scored, min(counts.values(), default=0)
 
 
 def table(rolled: Rolled) -> Table:

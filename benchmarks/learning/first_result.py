@@ -204,7 +204,7 @@ def _train(
 def _evaluate(options: argparse.Namespace, stage: str, model: str) -> None:
     """Sample a stage's model on the held-out split, what failed once more."""
     samples = options.samples if stage == "base" else options.fewer
-    chosen = ["--split", "heldout", "--limit", options.limit]
+    chosen = ["--split", "heldout", "--limit", options.limit, "--even"]
     words = _rollout_words(options, f"eval-{stage}", model, samples, chosen)
     report = _agent(words)
     if report["failed"]:

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from evaluation import evaluate, parser
 
+from agent.evaluate.report import curve_of
 from agent.evaluate.results import Result
-from agent.evaluate.statistics import PowerLaw, pass_at_k, power_law
+from agent.evaluate.statistics import PowerLaw, power_law
 from agent.infill import SAMPLES_PER_HOLE
 from agent.rollout.report import Rolled
 
@@ -67,15 +68,14 @@ def report(
 ) -> None:
     """Print the curve with its fit, and write it as JSON and PNG."""
     tasks = list(answers.values())
-    most = samples
-    curve = coverage(tasks, most)
+    curve = coverage(tasks, samples)
     law = power_law(curve)
-    low, high = exponents(tasks, most)
+    low, high = exponents(tasks, samples)
     covered = {name for name, (_, c) in answers.items() if c}
     solved = {row.instance_id for row in chosen if row.resolved}
-    print(f"{len(tasks)} tasks, {most} answers each\n")
+    print(f"{len(tasks)} tasks, {samples} answers each\n")
     print("| k | coverage | power law |\n|---|---|---|")
-    for k in (k for k in SHOWN if k <= most):
+    for k in (k for k in SHOWN if k <= samples):
         fitted = f"{100 * law.at(k):.1f} %" if law else ""
         print(f"| {k} | {100 * curve[k]:.1f} % | {fitted} |")
     if law is not None:
@@ -86,7 +86,7 @@ def report(
     )
     found = {
         "tasks": len(tasks),
-        "samples": most,
+        "samples": samples,
         "coverage": curve,
         "a": law.a if law else None,
         "b": law.b if law else None,
@@ -104,10 +104,7 @@ def coverage(tasks: Sequence[tuple[int, int]], most: int) -> dict[int, float]:
 
     Of two right answers of an attempt only one is judged: a task with fewer than k counts with all.
     """
-    return {
-        k: sum(pass_at_k(n, c, min(k, n)) for n, c in tasks) / len(tasks)
-        for k in range(1, most + 1)
-    }
+    return {at.k: at.estimate for at in curve_of(tasks, most, all_tasks=True)}
 
 
 def exponents(tasks: Sequence[tuple[int, int]], most: int) -> tuple[float, float]:

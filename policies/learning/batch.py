@@ -25,10 +25,8 @@ from policies.experience.events import (
 from policies.experience.store import Store
 from policies.learning.errors import LearningError
 from policies.learning.rewards import NO_CHANGE, RewardConfig, components_of, scalar
-from policies.learning.siblings import NOT_JUDGED, TIMED_OUT, Ending, fates
+from policies.learning.siblings import NOT_JUDGED, TIMED_OUT, Ending, fates, is_choice
 from policies.learning.tokens import Tokens, Untrainable, digest, sequences
-
-_OUT_OF_TIME = ("the budget of ", "the time limit of ", "the prompt has ")
 
 
 @dataclass(frozen=True)
@@ -175,21 +173,19 @@ def _attempt(
     if judged is None and ended == "solved":
         judged = verdicts.get(diff)
     chosen = [event for event in events if isinstance(event, Sampled) and not event.group]
-    timed_out = ended.startswith(_OUT_OF_TIME)
+    ending = Ending(ended, judged, judged_after)
     found = []
     if chosen:
         if judged is not None:
             found.append(_made(where, chosen, components_of(judged), config, judged.verified))
-        elif ended and ended != "solved" and not timed_out:
+        elif ended and ended != "solved" and not ending.timed_out:
             found.append(_made(where, chosen, NO_CHANGE, config))
         else:
-            why = TIMED_OUT if timed_out else NOT_JUDGED
+            why = TIMED_OUT if ending.timed_out else NOT_JUDGED
             found.append(_made(where, chosen, None, config, why=why))
-    ending = Ending(ended, timed_out, judged, judged_after)
     for number, (sample, fate) in enumerate(fates(events, ending)):
         name = f"{where}.{sample.round}#{number}"
-        one = _made(name, [sample], fate.components, config, fate.verified, fate.why)
-        found.append(replace(one, choice=fate.choice))
+        found.append(_made(name, [sample], fate.components, config, fate.verified, fate.why))
     return found
 
 
@@ -219,4 +215,5 @@ def _made(
         why=why,
         policy_version=", ".join(versions),
         verified=verified,
+        choice=is_choice(samples[0]),
     )

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 
 _M_MMAP_THRESHOLD = -3
 _THRESHOLD_BYTES = 1 << 20
 
 
-def give_back_freed() -> bool:
-    """Map every block of a mebibyte or more by itself; returns whether the C library can.
+def give_back_freed() -> None:
+    """Map every block of a mebibyte or more by itself, where the C library can.
 
     glibc raises that bound by itself when such a block is freed. Activations then come from the
     heap, whose holes fit no later ones: a step that needs 0.1 GB holds on to 2 (mallopt(3)). Memory
     on a GPU is not concerned.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        return bool(ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES))
-    except (OSError, AttributeError):
-        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _THRESHOLD_BYTES)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any
 
 from policies.experience.events import Acted, Event, Judged, Sampled, Screened, Tested
 from policies.experience.redact import redact
@@ -14,6 +13,7 @@ from policies.learning.rewards import NO_CHANGE, components_of
 TIMED_OUT = "timed out"
 """Why a trajectory of an attempt that ran out of time is unscored."""
 NOT_TRIED, NOT_JUDGED = "not tried", "not judged"
+_OUT_OF_TIME = ("the budget of ", "the time limit of ", "the prompt has ")
 _Components = Mapping[str, float | None]
 
 
@@ -22,22 +22,22 @@ class Ending:
     """How an attempt ended. `judged` is its verdict, told after event number `place`, or -1."""
 
     reason: str
-    timed_out: bool
     judged: Judged | None = None
     place: int = -1
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether time, tokens or the context ran out."""
+        return self.reason.startswith(_OUT_OF_TIME)
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What came of a completion: the components of its reward, or `why` there are none.
-
-    A `choice` names one of several edits that were written before.
-    """
+    """What came of a completion: the components of its reward, or `why` there are none."""
 
     components: _Components | None
     why: str = ""
     verified: bool = False
-    choice: bool = False
 
 
 def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fate]]:
@@ -54,7 +54,7 @@ def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fa
     for place, sample in enumerate(events):
         if not isinstance(sample, Sampled) or not sample.group:
             continue
-        choice = sample.phase == "choose"
+        choice = is_choice(sample)
         text = redact(sample.text)[0]
         mine = [
             (at, e)
@@ -79,10 +79,15 @@ def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fa
             fate = Fate(None, NOT_TRIED)
         else:
             fate = Fate(NO_CHANGE)
-        yield sample, replace(fate, choice=choice)
+        yield sample, fate
 
 
-def _chosen(edit: Acted) -> Any:
+def is_choice(sample: Sampled) -> bool:
+    """Whether it names one of several edits that were written before."""
+    return sample.phase == "choose"
+
+
+def _chosen(edit: Acted) -> str:
     """What a policy writes to choose an edit."""
     return f"```diff\n{edit.arguments.get('change')}\n```"
 

@@ -48,9 +48,8 @@ class Play:
         arguments = {"symbol": "a.py::f", "text": "…", "change": change}
         acted = e.Acted(tool="edit", arguments=arguments, answer=answer, **at(attempt, round))
         self.session.emit(acted)
-        if complete is not None:
-            run = {"label": "candidate", "outcomes": {}, "exit_code": 1, "seconds": 0.0}
-            self.session.emit(e.Tested(**run, complete=complete, **at(attempt, round)))
+        run = {"label": "candidate", "outcomes": {}, "exit_code": 1, "seconds": 0.0}
+        self.session.emit(e.Tested(**run, complete=complete, **at(attempt, round)))
 
     def patch(self, diff, attempt):
         self.session.emit(e.Patched(diff=diff, **at(attempt)))

@@ -163,6 +163,7 @@ def test_what_torch_writes_fills_the_hole(ours, place):
     drawn = ours.sample(ASK, 2, sampling, Constraint(grammar=GRAMMARS[f"hole {place}"]))
     finished = [answer.text for answer in drawn if answer.finish_reason == "stop"]
     assert finished
+    assert f"```python\n{hole.original}\n```" not in finished
     for text in finished:
         assert admits(hole, text.removeprefix("```python\n").removesuffix("\n```"))
 
