@@ -13,6 +13,7 @@ from agent.actions import literal
 from agent.context.prompts import render
 from agent.task import Place
 from tools.codemap import Symbol
+from tools.languages import language_of
 from tools.repairs.edit import Edit
 
 GAP_LINES = 6
@@ -84,7 +85,9 @@ class Hole:
 
 def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
     """The places of a definition that can be hidden: expressions, and the gaps between lines."""
-    statements = list(_statements(text, "([" if _braces(symbol) else "([{"))
+    language = language_of(symbol.path)
+    python = language is not None and language.name == "python"
+    statements = list(_statements(text, "([{" if python else "(["))
     step = _step([line for line in statements if line.whole])
     last = ""
     for line in statements:
@@ -120,7 +123,10 @@ class _Line:
 
 
 def _statements(text: str, brackets: str) -> Iterator[_Line]:
-    """The lines of a definition that are neither empty nor a docstring."""
+    """The lines of a definition that are neither empty nor a docstring.
+
+    A statement goes on while one of the `brackets` is open: those that hold no block.
+    """
     prose = _docstrings(text)
     above = ""
     inside = 0
@@ -149,11 +155,6 @@ def _comment(code: str) -> str:
         if not before.count("'") % 2 and not before.count('"') % 2:
             return code[match.start() :]
     return ""
-
-
-def _braces(symbol: Symbol) -> bool:
-    """Whether blocks stand in braces."""
-    return not symbol.path.endswith((".py", ".pyi"))
 
 
 def question(hole: Hole) -> str:

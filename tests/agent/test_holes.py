@@ -1,0 +1,97 @@
+"""Which lines and gaps of a definition can be written anew, and what may stand there."""
+
+from __future__ import annotations
+
+from agent.holes import admits, grammar, holes
+from tests.agent.library import LIBRARY
+from tools.codemap import MODULE, parse
+from tools.repairs.edit import Edit
+
+
+def test_holes_are_lines_and_gaps_but_no_prose():
+    source = LIBRARY.encode()
+    symbol = next(s for s in parse("lib.py", source) if s.qualname == "clamp" != MODULE)
+    found = list(holes(symbol, symbol.text(source)))
+    gap = next(hole for hole in found if hole.gap and hole.original == "if value < high:")
+    assert (gap.above, gap.deeper, gap.step) == ("return low", 1, "    ")
+    lines = {hole.original for hole in found if not hole.gap}
+    assert lines == {"if value < low:", "return low", "if value < high:", "return high",
+                     "return value"}  # fmt: skip
+    assert {hole.number for hole in found if hole.gap} == {2, 3, 4, 5, 6}
+    for hole in found:
+        edited = hole.edit(source, "X").applied(source).decode()
+        before, after = LIBRARY.split("\n"), edited.split("\n")
+        assert len(after) - len(before) == hole.gap
+        assert after[hole.number] == hole.margin + "X"
+
+
+def test_a_line_to_be_written_anew_is_another_one():
+    source = LIBRARY.encode()
+    symbol = next(s for s in parse("lib.py", source) if s.qualname == "clamp")
+    hole = next(
+        h for h in holes(symbol, symbol.text(source)) if h.original == "return low" and not h.gap
+    )
+    rules = grammar(hole).split("\n")
+    assert rules[0] == 'root ::= "```python\\nreturn " other0 "\\n```"'
+    assert rules[1] == r'other0 ::= [^\r\n\t` #l] more | "l" other1'
+    assert rules[3] == r'other2 ::= ([^\r\n\t` w] more | " " code | "w" other3)?'
+    assert rules[4] == r'other3 ::= [^\r\n\t` ] more | " " code'
+
+
+def lines_of(text, path="m.py"):
+    symbol = parse(path, text.encode())[1]
+    return list(holes(symbol, text.rstrip("\n")))
+
+
+def test_a_comment_stays_behind_its_line():
+    found = lines_of("def f(a):\n    x = '#' + a  # noqa: X, '('\n    return x\n")
+    hole = next(hole for hole in found if hole.number == 1 and not hole.gap)
+    assert hole.end == "  # noqa: X, '('"
+    assert admits(hole, "x = a + '#'  # noqa: X, '('")
+    assert not admits(hole, "x = '#' + a  # other")
+    assert not admits(hole, "x = '#' + a\r  # noqa: X, '('")
+    assert lines_of("def f(a):\n    return 'n #%s' % a\n")[-1].end == ""
+
+
+def test_a_semicolon_stays_as_well():
+    hole = next(h for h in lines_of("function f(a) {\n  return a;\n}\n", "m.js") if not h.gap)
+    assert (hole.start, hole.end, admits(hole, "return a")) == ("return ", ";", False)
+
+
+def test_blocks_are_indented_as_in_the_definition():
+    found = lines_of("def f(a):\n    x = g(a,\n          b)\n    for y in x:\n        a += y\n")
+    assert {hole.step for hole in found if hole.gap} == {"    "}
+    found = lines_of("def f(a):\n\tif a:\n\t\ta = 1\n\treturn a\n")
+    assert [(h.step, h.deeper) for h in found if h.gap] == [("\t", 0), ("\t", 0), ("\t", 1)]
+
+
+def test_names_that_begin_like_a_keyword_are_lines():
+    text = (
+        "def f(a):\n    default = a\n    try:\n        trying = a\n    finally:\n        return a\n"
+    )
+    lines = {hole.original for hole in lines_of(text) if not hole.gap}
+    assert lines == {"default = a", "trying = a", "return a"}
+
+
+def test_a_line_that_a_backslash_continues_is_one():
+    text = "def f(a, b):\n    if a and \\\n            b:\n        func = a\n    return b\n"
+    found = lines_of(text)
+    assert [(h.original, h.deeper, h.step) for h in found if h.gap] == [
+        ("if a and \\", 0, "    "), ("func = a", 0, "    "), ("return b", 1, "    "),
+    ]  # fmt: skip
+    assert "func = a" in {hole.original for hole in found if not hole.gap}
+
+
+def test_a_gap_in_braces():
+    found = lines_of("function f(a) {\n  const b = a;\n  return b;\n}\n", "m.js")
+    gap = next(hole for hole in found if hole.gap and hole.original == "return b;")
+    assert (gap.margin, gap.step, gap.above) == ("  ", "  ", "const b = a;")
+
+
+def test_line_endings_stay_as_they_are():
+    source = b"def f(a):\r\n    return a\r\n"
+    symbol = next(s for s in parse("m.py", source) if s.qualname == "f")
+    hole = next(h for h in holes(symbol, symbol.text(source)) if not h.gap)
+    assert hole.edit(source, "return 1").applied(source) == b"def f(a):\r\n    return 1\r\n"
+    added = Edit("m.py", 11, 11, "    a = 1\n")
+    assert added.applied(source).startswith(b"def f(a):\r\n    a = 1\r\n")
