@@ -48,8 +48,9 @@ def train(request: Request, on_row: OnRow | None = None) -> Trained:
     Raises UsageError for settings that mean nothing, PolicyError when weights, data or a checkpoint
     cannot be trained on.
     """
-    give_back_freed()
     config = configured(config_class(request.trainer), request.changes)
+    if config.checkpointing:
+        give_back_freed()
     found = stored(request, config.rewards)
     rows = read_gold(request.gold) if request.gold else []
     start = start_of(request)

@@ -182,7 +182,8 @@ def main() -> None:
     parser = arguments("One variant, measured in this process.")
     parser.add_argument("--variant", required=True, choices=VARIANTS)
     options = parser.parse_args()
-    give_back_freed()
+    if options.checkpointing:
+        give_back_freed()
     torch.manual_seed(0)
     imported = peak_memory_mb()
     weights = load_base(options.model, dtype=options.dtype, device=options.device)

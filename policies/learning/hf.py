@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from pydantic import Field
 
@@ -99,10 +100,15 @@ def labelled(tokens: Tokens) -> dict[str, list[int]]:
 
 
 def fit(trainer: Any, run: Run, metrics: Mapping[str, Any]) -> Path:
-    """Train, going on from the newest whole checkpoint; write the adapter and the curves."""
+    """Train, going on from the newest whole checkpoint; write the adapter and the curves.
+
+    On devices without Triton, TRL computes the output layer at every token, so that its shapes
+    never change: compilers gain by that, and half the time is lost where nothing is compiled.
+    """
     trainer.add_callback(_recorder(run))
     found = newest(run.folder / "checkpoints")
-    trainer.train(resume_from_checkpoint=str(found) if found else None)
+    with patch("trl.trainer.utils._use_triton", lambda device: True, create=True):
+        trainer.train(resume_from_checkpoint=str(found) if found else None)
     target = run.folder / "adapter"
     if run.workers.first:
         save(trainer.model, target)
