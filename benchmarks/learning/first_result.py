@@ -87,7 +87,7 @@ def main() -> int:
     options = _parser().parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    free = ("out", "hours", "stage", "report")
+    free = ("out", "hours", "jobs", "stage", "report")
     plan = {name: str(value) for name, value in vars(options).items() if name not in free}
     state = State.read(options.out, {**plan, **SHORT_ATTEMPT})
     for stage in () if options.report else (options.stage or STAGES):
@@ -183,7 +183,7 @@ def _rollout_words(
 ) -> list[Any]:
     words = ["rollout", options.tasks, *chosen, "--model", model, "--out", options.out / folder]
     words += ["--samples", samples, "--strategies", "infill", "--known-places"]
-    return [*words, "--timeout", options.seconds, *SANDBOX]
+    return [*words, "--timeout", options.seconds, "--jobs", options.jobs, *SANDBOX]
 
 
 def _train(
@@ -273,6 +273,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--samples", type=int, default=3, help="attempts at a task, of the base")
     parser.add_argument("--fewer", type=int, default=2, help="attempts, of other stages")
     parser.add_argument("--seconds", type=float, default=120.0, help="of an attempt")
+    parser.add_argument("--jobs", type=int, default=1, help="attempts at a time")
     parser.add_argument("--hours", type=float, default=2.0, help="of each of grpo and ppo")
     parser.add_argument("--dtype", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--stage", nargs="*", choices=STAGES)
