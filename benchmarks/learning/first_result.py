@@ -1,12 +1,14 @@
 """A small model before and after learning, on tasks that it never saw.
 
-    python benchmarks/learning/first_result.py TASKS.jsonl --out results/first
+    python benchmarks/learning/first_result.py TASKS.jsonl PRACTICE.jsonl --out results/first
 
 Stages, each with rollouts on the held-out split at its end: `base`; `larger` (another model,
 untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
-`rejection` (SFT on what `warm` solved there); `grpo` and `ppo` from there, in rounds of rollout
-and training, until `--hours` each are spent. A sample is one answer: the lines for the place where
-the known fix has some, learned and measured alike (three of an attempt, behind one prompt).
+`rejection` (SFT on what `warm` solves of PRACTICE, whose fixes nobody is shown); `grpo` and `ppo`
+from there, in rounds of rollout and training on PRACTICE, until `--hours` each are spent. Both are
+of the train split; what `warm` was shown it solves by heart, which teaches nothing. A sample is one
+answer: the lines for the place where the known fix has some, learned and measured alike (three of
+an attempt, behind one prompt).
 Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
 """
 
@@ -27,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from agent.rollout.report import Rolled
-from agent.tasks.instance import write_text
+from agent.tasks.choose import choose
+from agent.tasks.instance import read_instances, write_text
 
 STAGES = ("base", "larger", "warm", "rejection", "grpo", "ppo")
 SHORT_ATTEMPT = {
@@ -111,8 +114,9 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
     if before is None:
         raise SystemExit(f"the stage {PARENT[stage]!r} comes first")
     if stage == "rejection":
-        drawn = _roll_out(options, state, "rejection", before, samples=2)
-        if not state.done["rollout rejection"]["pass_rate"]:
+        ids = _unseen(options, state)
+        drawn = _roll_out(options, state, "rejection", before, samples=1, ids=ids)
+        if not any(state.done["rollout rejection"]["rates"].values()):
             return str(before)
         return _train(options, state, "rejection", "sft", before, drawn, [])
     return _rounds(options, state, stage, before)
@@ -120,17 +124,25 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
 
 def _rounds(options: argparse.Namespace, state: State, stage: str, model: str) -> str:
     """Rollouts and training in turn. The first rollout is the same for `grpo` and `ppo`."""
-    rates = state.done["rollout rejection"]["pass_rates"]
+    rates = state.done["rollout rejection"]["rates"]
     turn = 0
     while state.hours(_parts(stage, turn)) < options.hours:
         turn += 1
         name = _drawn_for(stage, turn)
         ids = informative(rates, options.tasks_a_round, turn)
         drawn = _roll_out(options, state, name, model, samples=4, ids=ids, seed=turn)
-        rates = {**rates, **state.done[f"rollout {name}"]["pass_rates"]}
+        rates = {**rates, **state.done[f"rollout {name}"]["rates"]}
         if state.done[f"rollout {name}"]["groups"]:
             model = _train(options, state, f"{stage}-{turn}", stage, model, drawn, [])
     return model
+
+
+def _unseen(options: argparse.Namespace, state: State) -> list[str]:
+    """The tasks to practise on, less those whose fixes were shown."""
+    instances, _ = read_instances(options.practice)
+    shown = state.done["rollout warm"]["rates"]
+    found = (task.instance_id for task in choose(instances, "train"))
+    return [name for name in found if name not in shown]
 
 
 def _drawn_for(stage: str, turn: int) -> str:
@@ -165,23 +177,30 @@ def _roll_out(
 ) -> Path:
     folder: Path = options.out / f"rollout-{name}"
     most = ["--limit", options.train_limit] if options.train_limit else []
-    chosen = ["--ids", ",".join(ids)] if ids else ["--split", "train", *most]
-    chosen += ["--seed", 1000 * seed]
+    chosen = ["--ids", ",".join(ids)] if ids else ["--split", "train"]
+    chosen += [*most, "--seed", 1000 * seed]
+    tasks = options.practice if ids else options.tasks
 
     def run() -> dict[str, Any]:
-        report = _agent(_rollout_words(options, folder.name, model, samples, chosen))
+        report = _agent(_rollout_words(options, tasks, folder.name, model, samples, chosen))
         if not report["attempts"]:
             raise SystemExit(f"nothing was sampled: {report['failed']}")
-        return {key: report[key] for key in ("pass_rate", "pass_rates", "groups", "tampered")}
+        rates = {task: solved / max(1, n) for task, (n, solved) in report["answers"].items()}
+        return {"rates": rates, "groups": report["groups"], "tampered": report["tampered"]}
 
     state.once(f"rollout {name}", run)
     return folder
 
 
 def _rollout_words(
-    options: argparse.Namespace, folder: str, model: str, samples: int, chosen: Sequence[Any]
+    options: argparse.Namespace,
+    tasks: Path,
+    folder: str,
+    model: str,
+    samples: int,
+    chosen: Sequence[Any],
 ) -> list[Any]:
-    words = ["rollout", options.tasks, *chosen, "--model", model, "--out", options.out / folder]
+    words = ["rollout", tasks, *chosen, "--model", model, "--out", options.out / folder]
     words += ["--samples", samples, "--strategies", "infill", "--known-places"]
     return [*words, "--timeout", options.seconds, "--jobs", options.jobs, *SANDBOX]
 
@@ -205,7 +224,7 @@ def _evaluate(options: argparse.Namespace, stage: str, model: str) -> None:
     """Sample a stage's model on the held-out split, what failed once more."""
     samples = options.samples if stage == "base" else options.fewer
     chosen = ["--split", "heldout", "--limit", options.limit, "--even"]
-    words = _rollout_words(options, f"eval-{stage}", model, samples, chosen)
+    words = _rollout_words(options, options.tasks, f"eval-{stage}", model, samples, chosen)
     report = _agent(words)
     if report["failed"]:
         report = _agent(words)
@@ -264,6 +283,7 @@ def _learning(stage: str, turns: int) -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("tasks", type=Path)
+    parser.add_argument("practice", type=Path)
     parser.add_argument("--out", type=Path, default=Path("results") / "first")
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--larger", default="qwen2.5-coder-1.5b")
