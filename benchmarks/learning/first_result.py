@@ -6,9 +6,9 @@ Stages, each with rollouts on the held-out split at its end: `base`; `larger` (a
 untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
 `rejection` (SFT on what `warm` solves of PRACTICE, whose fixes nobody is shown); `grpo` and `ppo`
 from there, in rounds of rollout and training on PRACTICE, until `--hours` each are spent. Both are
-of the train split; what `warm` was shown it solves by heart, which teaches nothing. A sample is one
-answer: the lines for the place where the known fix has some, learned and measured alike (three of
-an attempt, behind one prompt).
+of the train split; what `warm` was shown it mostly solves by heart, which teaches little. A sample
+is one answer: the lines for the place where the known fix has some, learned and measured alike
+(three of an attempt, behind one prompt).
 Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
 """
 
@@ -28,9 +28,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from unidiff import PatchSet
+
 from agent.rollout.report import Rolled
 from agent.tasks.choose import choose
-from agent.tasks.instance import read_instances, write_text
+from agent.tasks.instance import Instance, read_instances, write_text
 
 STAGES = ("base", "larger", "warm", "rejection", "grpo", "ppo")
 SHORT_ATTEMPT = {
@@ -90,7 +92,7 @@ def main() -> int:
     options = _parser().parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    free = ("out", "hours", "jobs", "stage", "report")
+    free = ("out", "hours", "stage", "report")
     plan = {name: str(value) for name, value in vars(options).items() if name not in free}
     state = State.read(options.out, {**plan, **SHORT_ATTEMPT})
     for stage in () if options.report else (options.stage or STAGES):
@@ -114,7 +116,7 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
     if before is None:
         raise SystemExit(f"the stage {PARENT[stage]!r} comes first")
     if stage == "rejection":
-        ids = _unseen(options, state)
+        ids = _to_practise(options, state)
         drawn = _roll_out(options, state, "rejection", before, samples=1, ids=ids)
         if not any(state.done["rollout rejection"]["rates"].values()):
             return str(before)
@@ -137,12 +139,27 @@ def _rounds(options: argparse.Namespace, state: State, stage: str, model: str) -
     return model
 
 
-def _unseen(options: argparse.Namespace, state: State) -> list[str]:
-    """The tasks to practise on, less those whose fixes were shown."""
-    instances, _ = read_instances(options.practice)
+def unseen(practice: Sequence[Instance], shown: Sequence[Instance]) -> list[str]:
+    """The tasks whose fixes write no line that a fix which was shown writes."""
+    known = {line for task in shown for line in _mended(task)}
+    found = [task.instance_id for task in practice if not known & _mended(task)]
+    if not found:
+        raise SystemExit("no task is left to practise on: all fixes were shown")
+    return found
+
+
+def _mended(task: Instance) -> set[tuple[str, str, int | None]]:
+    """The lines that the known fix of a task writes: by project, file and number."""
+    lines = ((file.path, line) for file in PatchSet(task.patch) for hunk in file for line in hunk)
+    return {(task.repo, path, line.target_line_no) for path, line in lines if line.is_added}
+
+
+def _to_practise(options: argparse.Namespace, state: State) -> list[str]:
     shown = state.done["rollout warm"]["rates"]
-    found = (task.instance_id for task in choose(instances, "train"))
-    return [name for name in found if name not in shown]
+    practice, _ = read_instances(options.practice)
+    known, _ = read_instances(options.tasks)
+    left = [task for task in choose(practice, "train") if task.instance_id not in shown]
+    return unseen(left, choose(known, ids=shown))
 
 
 def _drawn_for(stage: str, turn: int) -> str:
@@ -172,14 +189,14 @@ def _roll_out(
     model: str,
     *,
     samples: int,
-    ids: Sequence[str] = (),
+    ids: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Path:
     folder: Path = options.out / f"rollout-{name}"
     most = ["--limit", options.train_limit] if options.train_limit else []
-    chosen = ["--ids", ",".join(ids)] if ids else ["--split", "train"]
+    chosen = ["--ids", ",".join(ids)] if ids is not None else ["--split", "train"]
     chosen += [*most, "--seed", 1000 * seed]
-    tasks = options.practice if ids else options.tasks
+    tasks = options.practice if ids is not None else options.tasks
 
     def run() -> dict[str, Any]:
         report = _agent(_rollout_words(options, tasks, folder.name, model, samples, chosen))
@@ -288,7 +305,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", default="qwen2.5-coder-0.5b")
     parser.add_argument("--larger", default="qwen2.5-coder-1.5b")
     parser.add_argument("--limit", type=int, default=60, help="held-out tasks")
-    parser.add_argument("--train-limit", type=int, help="tasks to learn from; default: all")
+    parser.add_argument("--train-limit", type=int, help="of each file, to learn from; default: all")
     parser.add_argument("--tasks-a-round", type=int, default=24, help="of grpo and ppo")
     parser.add_argument("--samples", type=int, default=3, help="attempts at a task, of the base")
     parser.add_argument("--fewer", type=int, default=2, help="attempts, of other stages")

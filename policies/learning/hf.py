@@ -102,12 +102,12 @@ def labelled(tokens: Tokens) -> dict[str, list[int]]:
 def fit(trainer: Any, run: Run, metrics: Mapping[str, Any]) -> Path:
     """Train, going on from the newest whole checkpoint; write the adapter and the curves.
 
-    On devices without Triton, TRL computes the output layer at every token, so that its shapes
-    never change: compilers gain by that, and half the time is lost where nothing is compiled.
+    On devices without Triton, TRL's SFT and KTO compute the output layer at every token, so that
+    its shapes never change: compilers gain by that. Where nothing is compiled, much time is lost.
     """
     trainer.add_callback(_recorder(run))
     found = newest(run.folder / "checkpoints")
-    with patch("trl.trainer.utils._use_triton", lambda device: True, create=True):
+    with patch("trl.trainer.utils._use_triton", lambda device: True):
         trainer.train(resume_from_checkpoint=str(found) if found else None)
     target = run.folder / "adapter"
     if run.workers.first:

@@ -98,6 +98,19 @@ def test_each_trainer_makes_an_adapter_that_changes_the_model(trainer, model, st
     assert 0 < moved.abs().max() < 10
 
 
+@pytest.mark.parametrize("trainer", ["sft", "grpo"])
+@pytest.mark.parametrize("saving", [True, False])
+def test_memory_is_given_back_where_it_is_to_be_saved(
+    trainer, saving, model, store, tmp_path, monkeypatch
+):
+    calls = []
+    monkeypatch.setattr("agent.train.run.give_back_freed", lambda: calls.append(1))
+    more = ("--steps", "1", "--set", f"checkpointing={str(saving).lower()}")
+    code, report = run(trainer, model, store, tmp_path / "out", *more)
+    assert code == 0, report
+    assert bool(calls) == saving
+
+
 def test_a_reward_model_orders_its_pairs(model, store, tmp_path):
     code, report = run(
         "reward", model, store, tmp_path / "out", "--set", "epochs=16", "--set", "batch=8"
