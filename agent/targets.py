@@ -22,7 +22,11 @@ def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
         )
     asked = task.targets
     if asked:
-        known = [t for t in run.outcomes if any(_belongs(t, a) for a in asked)]
+        known = [
+            test
+            for test in run.outcomes
+            if any(_belongs(test, one) or _hides(test, one) for one in asked)
+        ]
         if not known:
             raise UsageError(
                 f"no test matches {', '.join(asked)}",
@@ -35,6 +39,11 @@ def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
 
 def _belongs(test: str, asked: str) -> bool:
     return test == asked or test.startswith((f"{asked}::", f"{asked}["))
+
+
+def _hides(test: str, asked: str) -> bool:
+    """Whether it is the file that could not be collected with what is asked for in it."""
+    return asked.startswith(f"{test}::")
 
 
 def _is_named(test: str, issue: str, framework: str) -> bool:

@@ -25,9 +25,8 @@ class Task:
     """An issue in a captured repository. `targets` are test ids that the fix must turn green.
 
     A `patch` that is there already is judged, instead of one being sought. `held_out` are tests
-    that nobody is shown, and that a fix must pass as well. Unless it `reproduces`, a policy may not
-    write the test that shows the bug. `place` is where the fault is, for those who know: infilling
-    is tried there alone.
+    that nobody is shown, and that a fix must pass as well. `place` is where the fault is, for those
+    who know: infilling is tried there alone.
     """
 
     issue: str
@@ -35,7 +34,6 @@ class Task:
     targets: tuple[str, ...] = ()
     patch: str | None = None
     held_out: tuple[File, ...] = ()
-    reproduces: bool = True
     place: Place | None = None
 
 

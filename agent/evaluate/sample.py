@@ -44,13 +44,17 @@ def predict(
     store: Store,
     settings: Settings,
 ) -> Prediction:
-    """Have the agent solve a task; sample numbers have seeds of their own. Raises AgentError."""
+    """Have the agent solve a task; sample numbers have seeds of their own. Raises AgentError.
+
+    Where the failing tests are visible, it is told which of those that fail they are.
+    """
     own = with_environment(settings, environment_of(instance))
     own = own.model_copy(update={"seed": settings.seed + SEEDS_A_SAMPLE * sample})
     capture = capture_of(instance, variant)
+    targets = instance.fail_to_pass if variant == "visible" else ()
     patches: list[str] = []
     outcome = solve(
-        Task(clean_issue(instance.problem_statement), capture),
+        Task(clean_issue(instance.problem_statement), capture, targets),
         policy,
         make_workspace(capture, own),
         store,

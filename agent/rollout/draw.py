@@ -46,9 +46,10 @@ def draw(
 ) -> Batch:
     """Sample a task, with the verifier's reward for each trajectory.
 
-    `settings` say what one sample may take. With `known_places`, only the hole that the known fix
-    fills is filled in: at others nearly all samples fail alike, which teaches a relative baseline
-    nothing. Raises AgentError when the run cannot be made.
+    `settings` say what one sample may take. The targets are the tests that the task is about:
+    another one, that fails whatever is done, makes no fix wrong. With `known_places`, only the hole
+    that the known fix fills is filled in: at others nearly all samples fail alike, which teaches a
+    relative baseline nothing. Raises AgentError when the run cannot be made.
     """
     own = with_environment(settings, environment_of(instance)).model_copy(
         update={
@@ -64,7 +65,8 @@ def draw(
     place = place_of(instance) if known_places else None
     if known_places and place is None:
         raise UsageError("its known fix fills no single place")
-    task = Task(issue, capture, held_out=held_out, reproduces=False, place=place)
+    targets = instance.fail_to_pass
+    task = Task(issue, capture, targets, held_out=held_out, place=place)
     outcome = solve(task, policy, make_workspace(capture, own), store, own)
     if outcome.status not in _ENDED or outcome.budget is None:
         raise EnvironmentFailure(outcome.message, outcome.hint)

@@ -172,4 +172,15 @@ def test_a_test_of_the_policys_own_pays_nothing(tasks, tmp_path):
     own = f"create_file\npath: tests/test_reproduction.py\n```python\n{test}\n```"
     model = script(tmp_path, [own, PLAN, GOOD])
     rolled = roll_out(tasks, model, tmp_path / "out", "--samples", "1", code=1)
-    assert "none of its tests fails" in rolled["failed"]["shop"]
+    assert "no test matches" in rolled["failed"]["shop"]
+
+
+def test_a_test_that_fails_whatever_is_done_costs_no_reward(tasks, tmp_path):
+    task = json.loads(tasks.read_text())
+    broken = "def test_broken():\n    assert False\n"
+    diff = unified_diff({"tests/test_broken.py": b""}, {"tests/test_broken.py": broken.encode()})
+    patch = diff.replace("--- a/tests/test_broken.py", "new file mode 100644\n--- /dev/null")
+    tasks.write_text(json.dumps({**task, "test_patch": task["test_patch"] + patch}) + "\n")
+    model = script(tmp_path, [PLAN, BAD, PLAN, GOOD])
+    rolled = roll_out(tasks, model, tmp_path / "out", "--samples", "2")
+    assert (rolled["attempts"], rolled["solved"]) == (2, 1)
