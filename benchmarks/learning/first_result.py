@@ -6,7 +6,7 @@ Stages, each with rollouts on the held-out split at its end: `base`; `larger` (a
 untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
 `rejection` (SFT on what `warm` solves of PRACTICE, whose fixes nobody is shown); `grpo` and `ppo`
 from there, in rounds of rollout and training on PRACTICE, until `--hours` each are spent. Both are
-of the train split; what `warm` was shown it mostly solves by heart, which teaches little. A sample
+of the train split; what `warm` was shown it knows by heart, which teaches little. A sample
 is one answer: the lines for the place where the known fix has some, learned and measured alike
 (three of an attempt, behind one prompt).
 Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
