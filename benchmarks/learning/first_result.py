@@ -155,11 +155,9 @@ def _mended(task: Instance) -> set[tuple[str, str, int | None]]:
 
 
 def _to_practise(options: argparse.Namespace, state: State) -> list[str]:
-    shown = state.done["rollout warm"]["rates"]
     practice, _ = read_instances(options.practice)
     known, _ = read_instances(options.tasks)
-    left = [task for task in choose(practice, "train") if task.instance_id not in shown]
-    return unseen(left, choose(known, ids=shown))
+    return unseen(choose(practice, "train"), choose(known, ids=state.done["rollout warm"]["rates"]))
 
 
 def _drawn_for(stage: str, turn: int) -> str:
@@ -194,9 +192,11 @@ def _roll_out(
 ) -> Path:
     folder: Path = options.out / f"rollout-{name}"
     most = ["--limit", options.train_limit] if options.train_limit else []
-    chosen = ["--ids", ",".join(ids)] if ids is not None else ["--split", "train"]
+    if ids is None:
+        tasks, chosen = options.tasks, ["--split", "train"]
+    else:
+        tasks, chosen = options.practice, ["--ids", ",".join(ids)]
     chosen += [*most, "--seed", 1000 * seed]
-    tasks = options.practice if ids is not None else options.tasks
 
     def run() -> dict[str, Any]:
         report = _agent(_rollout_words(options, tasks, folder.name, model, samples, chosen))
