@@ -256,6 +256,16 @@ class _Run:
         return True
 
     @property
+    def advice(self) -> str:
+        """What to try next: tests that nobody asked for may have nothing to do with the issue."""
+        if self.task.targets or len(self.targets) < 2:
+            return ""
+        return (
+            f"{len(self.targets)} failing tests had to pass. If some are not about this issue, "
+            "name those that are with --test."
+        )
+
+    @property
     def verifier(self) -> Verifier:
         """The judge of this task's candidates."""
         assert self.before is not None
@@ -283,8 +293,11 @@ class _Run:
     def conclude(self, attempts: Attempts, deliver: Deliver, *, invented: bool) -> Outcome:
         verdict = attempts.verdict
         if verdict is None:
-            return self.outcome(Status.NOT_SOLVED, attempts.reason, attempts=attempts.count)
+            return self.outcome(
+                Status.NOT_SOLVED, attempts.reason, attempts=attempts.count, hint=self.advice
+            )
         votes = None
+        hint = "" if verdict.verified else self.advice
         status = Status.VERIFIED if verdict.verified else Status.UNVERIFIED
         message = "verified" if verdict.verified else "; ".join(verdict.reasons)
         if verdict.verified and invented:
@@ -308,6 +321,7 @@ class _Run:
                     verdict=verdict,
                     attempts=attempts.count,
                     applied=applied,
+                    hint=hint,
                     votes=votes,
                     rivals=attempts.rivals,
                 )

@@ -252,6 +252,21 @@ def test_named_tests_are_the_targets(repo, tmp_path):
     assert (wrong["status"], wrong["exit_code"]) == ("usage", 2)
 
 
+@pytest.mark.parametrize(
+    ("more", "status", "advised"),
+    [((), "not_solved", True), (("--test", "tests/test_shop.py"), "verified", False)],
+)
+def test_a_test_about_something_else_is_left_out_by_naming_the_others(
+    git_repo, tmp_path, more, status, advised
+):
+    other = b"def test_other():\n    assert False\n"
+    repo = git_repo({**shop.files(), "tests/test_other.py": other})
+    model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
+    report = shop.solve(repo, model, "--samples", "1", "--rounds", "1", *more)
+    assert report["status"] == status
+    assert ("name those that are with --test" in report["hint"]) == advised
+
+
 def test_budgets_end_a_run(repo, tmp_path):
     replies = [{"text": shop.PLAN, "repeat": True}]
     report = shop.solve(repo, shop.script(tmp_path, replies), "--budget-tokens", "100")
