@@ -86,6 +86,7 @@ class Trying(Attempt):
         passing = frozenset(self.passing)
         others = {symbol: self.evidence.related(symbol, passing) for symbol in symbols}
         longest = max((self.evidence.seconds(tests) for tests in others.values()), default=0.0)
+        written = any(edit in self.answers for edit in edits)
         for file in self.evidence.voters:
             self.sandbox.write(file.path, file.data)
         result = screen(
@@ -98,18 +99,18 @@ class Trying(Attempt):
             seconds=min(seconds, self.budget.seconds_left),
             grace=max(LEAST_GRACE, self.budget.seconds_left - seconds),
             per_edit=MARGIN_SECONDS + FACTOR * (self.evidence.seconds(probes) + longest),
+            patient=written,
             others_seconds=MARGIN_SECONDS + FACTOR * longest,
             wanted=WANTED,
         )
         self.budget.test_seconds += result.seconds
+        fail = sorted({*result.failed, *result.unfinished})
         self.session.emit(
             Screened(
                 tried=len(result.trials),
                 clean=len(result.clean),
                 left_out=len(edits) - len(result.trials),
-                failed=tuple(
-                    self.answers[edits[n]] for n in result.failed if edits[n] in self.answers
-                ),
+                failed=tuple(self.answers[edits[n]] for n in fail if edits[n] in self.answers),
                 seconds=result.seconds,
                 **self.tags("test"),
             )

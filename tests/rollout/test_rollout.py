@@ -97,6 +97,14 @@ def test_holes_are_filled_where_the_known_fix_does_it(tasks, tmp_path):
     assert row["messages"][-1]["content"] == "```python\nstart = (number - 1) * size\n```"
 
 
+def test_what_hangs_or_changes_nothing_is_not_solved(tasks, tmp_path):
+    written = ["[0 for _ in iter(int, 1)]", "(number * size)", "size"]
+    replies = [f"```python\nstart = {text}\n```" for text in written]
+    more = ("--samples", "1", "--strategies", "infill", "--known-places")
+    rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
+    assert (rolled["answers"], rolled["unscored"]) == ({"shop": [3, 0]}, {})
+
+
 def test_tasks_without_a_known_place_are_left_out_and_told(tasks, tmp_path):
     task = json.loads(tasks.read_text())
     more = "diff --git a/more.py b/more.py\nnew file mode 100644\n--- /dev/null\n+++ b/more.py\n"

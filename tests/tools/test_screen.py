@@ -169,18 +169,31 @@ def test_what_is_no_program_or_the_same_program_is_left_out(box):
         edit("x // 3", "(x // 3)"),
         edit("x // 3", "x // 2"),
         edit("x // 3", "(x // 2)"),
+        edit("x // 3", "x // 4"),
+        edit("x // 3", "(x // 4)"),
     )
-    assert (found.broken, found.void, found.clean) == ((0,), (1, 3), (2,))
-    assert found.failed == (0,)
+    assert (found.broken, found.void, found.clean) == ((0,), (1, 3, 5), (2,))
+    assert found.like == {1: -1, 3: 2, 5: 4}
+    assert found.failed == (0, 1, 4, 5)
 
 
 def test_an_edit_that_hangs_is_ended_and_the_others_go_on(box):
     slow = edit("n -= 1", "n -= 0")
     dies = edit("n -= 1", "__import__('os')._exit(0)")
-    found = tried(box, "test_loops", slow, dies, edit("n -= 1", "n -= 3"), per_edit=20.0)
+    again = edit("n -= 1", "n -= (0)")
+    found = tried(box, "test_loops", slow, dies, edit("n -= 1", "n -= 3"), again, per_edit=20.0)
     assert [found.trials[n].clean for n in range(3)] == [None, None, True]
+    assert (found.unfinished, found.failed) == ((0, 1, 3), ())
     assert found.base == {"test_mod.py::test_loops"}
     assert found.seconds < 15
+
+
+@pytest.mark.parametrize("patient", [False, True])
+def test_who_is_patient_waits_for_an_edit_that_takes_longer(box, patient):
+    busy = "import time; end = time.process_time() + 1\n"
+    slow = edit("n -= 1", f"{busy}        while time.process_time() < end: n = 0")
+    found = tried(box, "test_loops", slow, patient=patient, per_edit=20.0)
+    assert found.clean == ((0,) if patient else ())
 
 
 def test_it_ends_when_enough_is_found_or_the_time_is_up(box):

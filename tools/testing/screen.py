@@ -43,9 +43,10 @@ class Screening:
 
     `base` are the probes that pass without an edit. `cold` edits change what runs at import: when
     nothing else helps they are tried last, with everything imported anew. `broken` ones are no
-    program, `void` ones the same program as another, or cannot be tried. `lines` are the lines of
-    the traced files that each test runs. `behaviours` are digests of what the changed functions do
-    with one input after the other, for clean edits of which enough can be told.
+    program, `void` ones the same program as an earlier edit (`like`) or as the untouched one (-1),
+    or cannot be tried. `lines` are the lines of the traced files that each test runs. `behaviours`
+    are digests of what the changed functions do with one input after the other, for clean edits of
+    which enough can be told.
     """
 
     base: frozenset[str] = frozenset()
@@ -53,6 +54,7 @@ class Screening:
     cold: tuple[int, ...] = ()
     broken: tuple[int, ...] = ()
     void: tuple[int, ...] = ()
+    like: Mapping[int, int] = field(default_factory=dict)
     lines: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
     behaviours: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     started: bool = False
@@ -67,7 +69,18 @@ class Screening:
     def failed(self) -> tuple[int, ...]:
         """The edits with which something certainly fails: of `cold` ones that is not known."""
         tests = (n for n, trial in self.trials.items() if trial.clean is False)
-        return tuple(sorted({*tests, *self.broken} - {*self.cold}))
+        idle = (n for n, other in self.like.items() if other < 0)
+        return self._with_those_like({*tests, *self.broken, *idle})
+
+    @property
+    def unfinished(self) -> tuple[int, ...]:
+        """The edits whose trial did not come to an end."""
+        return self._with_those_like({n for n, t in self.trials.items() if t.clean is None})
+
+    def _with_those_like(self, edits: set[int]) -> tuple[int, ...]:
+        found = edits - {*self.cold}
+        same = {n for n, other in self.like.items() if other in found}
+        return tuple(sorted(found | same))
 
 
 def screen(
@@ -81,6 +94,7 @@ def screen(
     lines: Collection[str] = (),
     seconds: float,
     per_edit: float = 10.0,
+    patient: bool = False,
     others_seconds: float = 3.0,
     wanted: int = 1_000_000,
     grace: float = START_SECONDS,
@@ -91,8 +105,8 @@ def screen(
     now). Clean edits are run on the tests `voters` as well, which decide nothing, and are compared
     in what they do with inputs like those of the tests. Ends when `wanted` edits are clean or after
     `seconds`; collecting may take `grace` seconds more. An edit may take `per_edit` seconds, and on
-    the processor a few times as long as the untouched code does, then `others_seconds` for the
-    others. `lines` names files whose lines are to be traced. For pytest only. The Screening is
+    the processor, unless `patient`, a few times as long as the untouched code does, then
+    `others_seconds` for the others. `lines` names files whose lines are to be traced. For pytest only. The Screening is
     empty when nothing could be collected.
     """
     mark = secrets.token_hex(16)
@@ -112,6 +126,7 @@ def screen(
         "seconds": seconds,
         "trace_seconds": TRACE_SECONDS,
         "per_edit": per_edit,
+        "patient": patient,
         "others_seconds": others_seconds,
         "memory": FORK_BYTES,
         "wanted": wanted,
@@ -134,6 +149,7 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
     base: frozenset[str] = frozenset()
     trials: dict[int, Trial] = {}
     left_out: dict[str, list[int]] = {"cold": [], "broken": [], "void": []}
+    like: dict[int, int] = {}
     lines: dict[str, dict[str, frozenset[int]]] = {}
     untouched: list[Answers] = []
     behaviours: dict[int, tuple[Answers, frozenset[int]]] = {}
@@ -154,7 +170,11 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
                 elif number < count:
                     trials[number] = Trial(passed, None if clean is None else bool(clean))
             elif kind in left_out:
-                left_out[kind] += [int(n) for n in [record["n"]] if 0 <= int(n) < count]
+                number = int(record["n"])
+                if 0 <= number < count:
+                    left_out[kind].append(number)
+                    if "like" in record:
+                        like[number] = int(record["like"])
             elif kind == "behaves":
                 answers = [[str(answer) for answer in each] for each in record["answers"]]
                 if int(record["n"]) < 0:
@@ -168,7 +188,7 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
             continue
     cold, broken, void = (tuple(numbers) for numbers in left_out.values())
     alike = _comparable(untouched, behaviours)
-    return Screening(base, trials, cold, broken, void, lines, alike, started, seconds)
+    return Screening(base, trials, cold, broken, void, like, lines, alike, started, seconds)
 
 
 def _comparable(

@@ -169,7 +169,8 @@ class Screen:
                 verdict = next((record for record in records if "clean" in record), None)
                 if child.number < 0 and verdict and "cpu" in verdict:
                     spent = CPU_FACTOR * verdict.pop("cpu") + CPU_MARGIN
-                    self.cpu_seconds = min(self.cpu_seconds, spent)
+                    if not self.settings["patient"]:
+                        self.cpu_seconds = min(self.cpu_seconds, spent)
                 passed = [r["test"] for r in records if r.get("ok")]
                 self.emit("tried", n=child.number, passed=passed, **(verdict or {"clean": None}))
                 if child.number >= 0 and verdict and verdict["clean"]:
@@ -217,7 +218,7 @@ class Screen:
         """
         yield -1, self.trying([], probes, [])
         sources: dict[str, Any] = {}
-        seen = set()
+        seen: dict[Any, int] = {self.swap.meaning([]): -1}
         cold = []
         for number, edit in enumerate(self.settings["edits"]):
             if time.monotonic() >= self.deadline:
@@ -242,10 +243,10 @@ class Screen:
                 self.emit("void", n=number)
                 continue
             meaning = self.swap.meaning(swaps)
-            if not swaps or meaning in seen:
-                self.emit("void", n=number)
+            if meaning in seen:
+                self.emit("void", n=number, like=seen[meaning])
                 continue
-            seen.add(meaning)
+            seen[meaning] = number
             others = [t for t in self.settings["others"].get(edit["symbol"], ()) if t in self.items]
             if any(place(function.__code__) in self.at_import for function, _ in swaps):
                 self.emit("cold", n=number)
