@@ -5,10 +5,11 @@
 Stages, each with rollouts on the held-out split at its end: `base`; `larger` (another model,
 untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
 `rejection` (SFT on what `warm` solves of PRACTICE, whose fixes nobody is shown); `grpo` and `ppo`
-from there, in rounds of rollout and training on PRACTICE, until `--hours` each are spent. Both are
-of the train split; what `warm` was shown it knows by heart, which teaches little. A sample
-is one answer: the lines for the place where the known fix has some, learned and measured alike
-(three of an attempt, behind one prompt).
+from `warm` as well, at first on the same answers, then in rounds of rollout and training on those
+tasks that are sometimes solved, until `--hours` each are spent. Both files are of the train split;
+what `warm` was shown it knows by heart, which teaches little. A sample is one answer: the lines for
+the place where the known fix has some, learned and measured alike (three of an attempt, behind one
+prompt).
 Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
 """
 
@@ -48,7 +49,6 @@ SETTINGS = {
     "grpo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5"),
     "ppo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5"),
 }
-PARENT = {"rejection": "warm", "grpo": "rejection", "ppo": "rejection"}
 SHOWN_K = (1, 4, 8)
 
 
@@ -112,31 +112,32 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
         drawn = _roll_out(options, state, "warm", base, samples=1)
         gold = ["--gold", drawn / "gold.jsonl", "--set", "epochs=2"]
         return _train(options, state, "warm", "sft", base, drawn, gold)
-    before = state.done.get(PARENT[stage])
-    if before is None:
-        raise SystemExit(f"the stage {PARENT[stage]!r} comes first")
-    if stage == "rejection":
-        ids = _to_practise(options, state)
-        drawn = _roll_out(options, state, "rejection", before, samples=1, ids=ids)
-        if not any(state.done["rollout rejection"]["rates"].values()):
-            return str(before)
-        return _train(options, state, "rejection", "sft", before, drawn, [])
-    return _rounds(options, state, stage, before)
+    warm = state.done.get("warm")
+    if warm is None:
+        raise SystemExit("the stage 'warm' comes first")
+    ids = _to_practise(options, state)
+    drawn = _roll_out(options, state, "practice", warm, samples=1, ids=ids)
+    if stage != "rejection":
+        return _rounds(options, state, stage, warm, drawn)
+    if not any(state.done["rollout practice"]["rates"].values()):
+        return str(warm)
+    return _train(options, state, "rejection", "sft", warm, drawn, [])
 
 
-def _rounds(options: argparse.Namespace, state: State, stage: str, model: str) -> str:
-    """Rollouts and training in turn. The first rollout is the same for `grpo` and `ppo`."""
-    rates = state.done["rollout rejection"]["rates"]
-    turn = 0
-    while state.hours(_parts(stage, turn)) < options.hours:
+def _rounds(options: argparse.Namespace, state: State, stage: str, model: str, drawn: Path) -> str:
+    """Training and rollouts in turn, the first on what was drawn already."""
+    rates = state.done["rollout practice"]["rates"]
+    turn = 1
+    while True:
+        if state.done[f"rollout {_drawn_for(stage, turn)}"]["groups"]:
+            model = _train(options, state, f"{stage}-{turn}", stage, model, drawn, [])
+        if state.hours(_parts(stage, turn)) >= options.hours:
+            return model
         turn += 1
         name = _drawn_for(stage, turn)
         ids = informative(rates, options.tasks_a_round, turn)
         drawn = _roll_out(options, state, name, model, samples=4, ids=ids, seed=turn)
         rates = {**rates, **state.done[f"rollout {name}"]["rates"]}
-        if state.done[f"rollout {name}"]["groups"]:
-            model = _train(options, state, f"{stage}-{turn}", stage, model, drawn, [])
-    return model
 
 
 def unseen(practice: Sequence[Instance], shown: Sequence[Instance]) -> list[str]:
@@ -161,13 +162,15 @@ def _to_practise(options: argparse.Namespace, state: State) -> list[str]:
 
 
 def _drawn_for(stage: str, turn: int) -> str:
-    return "first" if turn == 1 else f"{stage}-{turn}"
+    return "practice" if turn == 1 else f"{stage}-{turn}"
 
 
 def _parts(stage: str, turns: int) -> list[str]:
     """The names of what a stage's rounds do."""
-    if stage in ("warm", "rejection"):
-        return [f"rollout {stage}", f"train {stage}"]
+    if stage == "warm":
+        return ["rollout warm", "train warm"]
+    if stage == "rejection":
+        return ["rollout practice", "train rejection"]
     rounds = range(1, turns + 1)
     drawn = [f"rollout {_drawn_for(stage, turn)}" for turn in rounds]
     return drawn + [f"train {stage}-{turn}" for turn in rounds]
@@ -293,7 +296,7 @@ def _learning(stage: str, turns: int) -> list[str]:
     """The names of all that led to a stage's model."""
     if stage in ("base", "larger"):
         return []
-    before = _learning(PARENT[stage], turns) if stage in PARENT else []
+    before = [] if stage == "warm" else _parts("warm", turns)
     return before + _parts(stage, turns)
 
 

@@ -106,8 +106,8 @@ def screen(
     in what they do with inputs like those of the tests. Ends when `wanted` edits are clean or after
     `seconds`; collecting may take `grace` seconds more. An edit may take `per_edit` seconds, and on
     the processor, unless `patient`, a few times as long as the untouched code does, then
-    `others_seconds` for the others. `lines` names files whose lines are to be traced. For pytest only. The Screening is
-    empty when nothing could be collected.
+    `others_seconds` for the others. `lines` names files whose lines are to be traced. For pytest
+    only. The Screening is empty when nothing could be collected.
     """
     mark = secrets.token_hex(16)
     paths = {
