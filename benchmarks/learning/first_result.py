@@ -47,7 +47,7 @@ SANDBOX = ("--sandbox", "bubblewrap")
 SETTINGS = {
     "sft": ("save_every=5",),
     "grpo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5"),
-    "ppo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5"),
+    "ppo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5", "steps=12"),
 }
 SHOWN_K = (1, 4, 8)
 
