@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent import __version__
@@ -255,13 +255,14 @@ class _Run:
         self.brief = self.make_brief(self.gather(sandbox))
         return True
 
-    @property
-    def advice(self) -> str:
+    def advice(self, fixed: Collection[str] = ()) -> str:
         """What to try next: tests that nobody asked for may have nothing to do with the issue."""
-        if self.task.targets or len(self.targets) < 2:
+        assert self.before is not None
+        asked = self.task.targets or self.reproduction or len(self.targets) < 2
+        if asked or {*self.targets} < {*self.before.failing} or {*self.targets} <= {*fixed}:
             return ""
         return (
-            f"{len(self.targets)} failing tests had to pass. If some are not about this issue, "
+            f"All {len(self.targets)} failing tests had to pass. If some are not about this issue, "
             "name those that are with --test."
         )
 
@@ -294,10 +295,10 @@ class _Run:
         verdict = attempts.verdict
         if verdict is None:
             return self.outcome(
-                Status.NOT_SOLVED, attempts.reason, attempts=attempts.count, hint=self.advice
+                Status.NOT_SOLVED, attempts.reason, attempts=attempts.count, hint=self.advice()
             )
         votes = None
-        hint = "" if verdict.verified else self.advice
+        hint = "" if verdict.verified else self.advice(verdict.fixed)
         status = Status.VERIFIED if verdict.verified else Status.UNVERIFIED
         message = "verified" if verdict.verified else "; ".join(verdict.reasons)
         if verdict.verified and invented:

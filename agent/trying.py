@@ -86,7 +86,6 @@ class Trying(Attempt):
         passing = frozenset(self.passing)
         others = {symbol: self.evidence.related(symbol, passing) for symbol in symbols}
         longest = max((self.evidence.seconds(tests) for tests in others.values()), default=0.0)
-        written = any(edit in self.answers for edit in edits)
         for file in self.evidence.voters:
             self.sandbox.write(file.path, file.data)
         result = screen(
@@ -99,12 +98,12 @@ class Trying(Attempt):
             seconds=min(seconds, self.budget.seconds_left),
             grace=max(LEAST_GRACE, self.budget.seconds_left - seconds),
             per_edit=MARGIN_SECONDS + FACTOR * (self.evidence.seconds(probes) + longest),
-            patient=written,
+            patient=self.settings.explore,
             others_seconds=MARGIN_SECONDS + FACTOR * longest,
             wanted=WANTED,
         )
         self.budget.test_seconds += result.seconds
-        fail = sorted({*result.failed, *result.unfinished})
+        fail = sorted({*result.failed, *result.unfinished(probes)})
         self.session.emit(
             Screened(
                 tried=len(result.trials),

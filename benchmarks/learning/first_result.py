@@ -129,7 +129,8 @@ def _rounds(options: argparse.Namespace, state: State, stage: str, model: str, d
     rates = state.done["rollout practice"]["rates"]
     turn = 1
     while True:
-        if state.done[f"rollout {_drawn_for(stage, turn)}"]["groups"]:
+        groups = state.done[f"rollout {_drawn_for(stage, turn)}"]["groups"]
+        if groups or stage == "ppo":
             model = _train(options, state, f"{stage}-{turn}", stage, model, drawn, [])
         if state.hours(_parts(stage, turn)) >= options.hours:
             return model

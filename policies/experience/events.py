@@ -131,8 +131,8 @@ class Tested(_Event):
 class Screened(_Event):
     """Edits tried in bulk: how many, with how many nothing failed, how many were not tried.
 
-    `failed` are those with which something failed or did not come to an end, of the edits that the
-    policy wrote: the round in which it did, and the text of its answer.
+    `failed` are those with which something failed, or the failing tests did not come to an end, of
+    the edits that the policy wrote: the round in which it did, and the text of its answer.
     """
 
     kind: Literal["screened"] = "screened"

@@ -44,7 +44,7 @@ def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fa
     """Each sibling of an attempt, with what came of the edit that it wrote, or chose.
 
     The judged edit is the last that was made before the verdict. Others were not tried any more,
-    unless a test failed with them: in bulk, or alone.
+    unless a test failed with them, or did not end: in bulk, or alone.
     """
     made = [(place, e) for place, e in enumerate(events) if isinstance(e, Acted)]
     before = [e for place, e in made if ending.place < 0 or place < ending.place]

@@ -169,23 +169,40 @@ def test_what_is_no_program_or_the_same_program_is_left_out(box):
         edit("x // 3", "(x // 3)"),
         edit("x // 3", "x // 2"),
         edit("x // 3", "(x // 2)"),
-        edit("x // 3", "x // 4"),
-        edit("x // 3", "(x // 4)"),
     )
-    assert (found.broken, found.void, found.clean) == ((0,), (1, 3, 5), (2,))
-    assert found.like == {1: -1, 3: 2, 5: 4}
-    assert found.failed == (0, 1, 4, 5)
+    assert (found.broken, found.idle, found.void, found.clean) == ((0,), (1,), (3,), (2,))
+    assert found.failed == (0, 1)
 
 
 def test_an_edit_that_hangs_is_ended_and_the_others_go_on(box):
     slow = edit("n -= 1", "n -= 0")
     dies = edit("n -= 1", "__import__('os')._exit(0)")
-    again = edit("n -= 1", "n -= (0)")
-    found = tried(box, "test_loops", slow, dies, edit("n -= 1", "n -= 3"), again, per_edit=20.0)
+    found = tried(box, "test_loops", slow, dies, edit("n -= 1", "n -= 3"), per_edit=20.0)
     assert [found.trials[n].clean for n in range(3)] == [None, None, True]
-    assert (found.unfinished, found.failed) == ((0, 1, 3), ())
+    assert (found.unfinished({"test_mod.py::test_loops"}), found.failed) == ((0, 1), ())
     assert found.base == {"test_mod.py::test_loops"}
     assert found.seconds < 15
+
+
+def test_where_the_untouched_code_does_not_end_nothing_is_known(box):
+    files = {**FILES, "test_mod.py": f"{TESTS}\ndef test_hangs():\n    while True: pass\n"}
+    found = screen(
+        box(files), PYTEST, ["test_mod.py::test_hangs"], edits=[edit("x // 3", "x")], seconds=30,
+        per_edit=2.0,
+    )  # fmt: skip
+    assert found.trials[0].clean is None
+    assert (found.settled, found.unfinished({"test_mod.py::test_hangs"})) == (False, ())
+
+
+def test_where_only_others_do_not_end_nothing_is_known(box):
+    slow = edit("n -= 1", "n = 0 if n == 3 else n", "a")
+    others = {"a": ["test_mod.py::test_half_of_nothing", "test_mod.py::test_longer"]}
+    files = {**FILES, "test_mod.py": f"{TESTS}\ndef test_longer():\n    assert loops(4) == 0\n"}
+    probes = ["test_mod.py::test_loops"]
+    found = screen(
+        box(files), PYTEST, probes, others=others, edits=[slow], seconds=30, others_seconds=1.0
+    )
+    assert (found.trials[0].clean, found.unfinished(probes)) == (None, ())
 
 
 @pytest.mark.parametrize("patient", [False, True])

@@ -41,20 +41,21 @@ class Trial:
 class Screening:
     """What a screening found. Trials by number of the edit, in the order in which they ended.
 
-    `base` are the probes that pass without an edit. `cold` edits change what runs at import: when
-    nothing else helps they are tried last, with everything imported anew. `broken` ones are no
-    program, `void` ones the same program as an earlier edit (`like`) or as the untouched one (-1),
-    or cannot be tried. `lines` are the lines of the traced files that each test runs. `behaviours`
-    are digests of what the changed functions do with one input after the other, for clean edits of
-    which enough can be told.
+    `base` are the probes that pass without an edit; `settled` says whether that trial came to an
+    end. `cold` edits change what runs at import: when nothing else helps they are tried last, with
+    everything imported anew. `broken` ones are no program, `idle` ones the same as the untouched
+    one, `void` ones the same as another edit, or cannot be tried. `lines` are the lines of the
+    traced files that each test runs. `behaviours` are digests of what the changed functions do with
+    one input after the other, for clean edits of which enough can be told.
     """
 
     base: frozenset[str] = frozenset()
+    settled: bool = False
     trials: Mapping[int, Trial] = field(default_factory=dict)
     cold: tuple[int, ...] = ()
     broken: tuple[int, ...] = ()
     void: tuple[int, ...] = ()
-    like: Mapping[int, int] = field(default_factory=dict)
+    idle: tuple[int, ...] = ()
     lines: Mapping[str, Mapping[str, frozenset[int]]] = field(default_factory=dict)
     behaviours: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     started: bool = False
@@ -69,18 +70,13 @@ class Screening:
     def failed(self) -> tuple[int, ...]:
         """The edits with which something certainly fails: of `cold` ones that is not known."""
         tests = (n for n, trial in self.trials.items() if trial.clean is False)
-        idle = (n for n, other in self.like.items() if other < 0)
-        return self._with_those_like({*tests, *self.broken, *idle})
+        return tuple(sorted({*tests, *self.broken, *self.idle} - {*self.cold, *self.clean}))
 
-    @property
-    def unfinished(self) -> tuple[int, ...]:
-        """The edits whose trial did not come to an end."""
-        return self._with_those_like({n for n, t in self.trials.items() if t.clean is None})
-
-    def _with_those_like(self, edits: set[int]) -> tuple[int, ...]:
-        found = edits - {*self.cold}
-        same = {n for n, other in self.like.items() if other in found}
-        return tuple(sorted(found | same))
+    def unfinished(self, probes: Collection[str]) -> tuple[int, ...]:
+        """The edits with which the probes did not come to an end, where the untouched code does."""
+        trials = self.trials.items() if self.settled else ()
+        late = (n for n, t in trials if t.clean is None and not t.passed >= {*probes})
+        return tuple(sorted({*late} - {*self.cold}))
 
 
 def screen(
@@ -105,7 +101,7 @@ def screen(
     now). Clean edits are run on the tests `voters` as well, which decide nothing, and are compared
     in what they do with inputs like those of the tests. Ends when `wanted` edits are clean or after
     `seconds`; collecting may take `grace` seconds more. An edit may take `per_edit` seconds, and on
-    the processor, unless `patient`, a few times as long as the untouched code does, then
+    the processor a few times as long as the untouched code does, or as long when `patient`, then
     `others_seconds` for the others. `lines` names files whose lines are to be traced. For pytest
     only. The Screening is empty when nothing could be collected.
     """
@@ -148,8 +144,8 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
     """The screening of `count` edits by the records, which code under test may have written."""
     base: frozenset[str] = frozenset()
     trials: dict[int, Trial] = {}
-    left_out: dict[str, list[int]] = {"cold": [], "broken": [], "void": []}
-    like: dict[int, int] = {}
+    left_out: dict[str, list[int]] = {"cold": [], "broken": [], "void": [], "idle": []}
+    settled = False
     lines: dict[str, dict[str, frozenset[int]]] = {}
     untouched: list[Answers] = []
     behaviours: dict[int, tuple[Answers, frozenset[int]]] = {}
@@ -166,15 +162,11 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
                 passed = frozenset(str(test) for test in record["passed"])
                 number, clean = int(record["n"]), record["clean"]
                 if number < 0:
-                    base = passed
+                    base, settled = passed, clean is not None
                 elif number < count:
                     trials[number] = Trial(passed, None if clean is None else bool(clean))
             elif kind in left_out:
-                number = int(record["n"])
-                if 0 <= number < count:
-                    left_out[kind].append(number)
-                    if "like" in record:
-                        like[number] = int(record["like"])
+                left_out[kind] += [int(n) for n in [record["n"]] if 0 <= int(n) < count]
             elif kind == "behaves":
                 answers = [[str(answer) for answer in each] for each in record["answers"]]
                 if int(record["n"]) < 0:
@@ -186,9 +178,21 @@ def _read(stdout: bytes, mark: bytes, seconds: float, count: int) -> Screening:
                 lines[str(record["test"])] = _numbers(record["lines"])
         except MALFORMED:
             continue
-    cold, broken, void = (tuple(numbers) for numbers in left_out.values())
+    cold, broken, void, idle = (tuple(numbers) for numbers in left_out.values())
     alike = _comparable(untouched, behaviours)
-    return Screening(base, trials, cold, broken, void, like, lines, alike, started, seconds)
+    return Screening(
+        base=base,
+        settled=settled,
+        trials=trials,
+        cold=cold,
+        broken=broken,
+        void=void,
+        idle=idle,
+        lines=lines,
+        behaviours=alike,
+        started=started,
+        seconds=seconds,
+    )
 
 
 def _comparable(

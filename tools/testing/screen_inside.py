@@ -22,6 +22,7 @@ from functools import partial
 from typing import Any
 
 CPU_FACTOR, CPU_MARGIN = 4, 0.3
+PATIENCE = 3
 TRACED_SECONDS = 2.0
 NOTED_SECONDS, COMPARED_SECONDS = 5.0, 3.0
 TRACERS = (threading.settrace, sys.settrace)
@@ -157,7 +158,7 @@ class Screen:
                     exhausted = True
                     break
                 number, work = job
-                limit = self.settings["per_edit"]
+                limit = self.settings["per_edit"] * (PATIENCE if self.settings["patient"] else 1)
                 running.append(self.children.fork(number, work, limit))
                 if number < 0:
                     break
@@ -168,11 +169,12 @@ class Screen:
                 records = child.records
                 verdict = next((record for record in records if "clean" in record), None)
                 if child.number < 0 and verdict and "cpu" in verdict:
-                    spent = CPU_FACTOR * verdict.pop("cpu") + CPU_MARGIN
+                    spent = CPU_FACTOR * verdict["cpu"] + CPU_MARGIN
                     if not self.settings["patient"]:
                         self.cpu_seconds = min(self.cpu_seconds, spent)
                 passed = [r["test"] for r in records if r.get("ok")]
-                self.emit("tried", n=child.number, passed=passed, **(verdict or {"clean": None}))
+                clean = verdict["clean"] if verdict else None
+                self.emit("tried", n=child.number, passed=passed, clean=clean)
                 if child.number >= 0 and verdict and verdict["clean"]:
                     self.clean.append(child.number)
                     exhausted = exhausted or len(self.clean) >= self.settings["wanted"]
@@ -218,7 +220,7 @@ class Screen:
         """
         yield -1, self.trying([], probes, [])
         sources: dict[str, Any] = {}
-        seen: dict[Any, int] = {self.swap.meaning([]): -1}
+        seen = set()
         cold = []
         for number, edit in enumerate(self.settings["edits"]):
             if time.monotonic() >= self.deadline:
@@ -243,10 +245,10 @@ class Screen:
                 self.emit("void", n=number)
                 continue
             meaning = self.swap.meaning(swaps)
-            if meaning in seen:
-                self.emit("void", n=number, like=seen[meaning])
+            if not swaps or meaning in seen:
+                self.emit("void" if swaps else "idle", n=number)
                 continue
-            seen[meaning] = number
+            seen.add(meaning)
             others = [t for t in self.settings["others"].get(edit["symbol"], ()) if t in self.items]
             if any(place(function.__code__) in self.at_import for function, _ in swaps):
                 self.emit("cold", n=number)
