@@ -46,7 +46,11 @@ class Trying(Attempt):
             return self.one_by_one(edits, base, seconds), []
         result = self.screened(edits, seconds)
         self.back(base, before)
-        diff = self.accepted(candidates(edits, result, self.evidence.voters), base, before)
+        untold = [edits[n] for n in result.cold if n not in result.clean]
+        written = [edit for edit in untold if edit in self.answers and self.settings.explore]
+        diff = self.alone(written, base, before) or self.accepted(
+            candidates(edits, result, self.evidence.voters), base, before
+        )
         helpful = [
             edits[n]
             for n, trial in result.trials.items()
@@ -140,6 +144,18 @@ class Trying(Attempt):
                     refuted.append(option)
                     self.round += 1
                     self.back(base, before)
+        return None
+
+    def alone(self, edits: Sequence[Edit], base: str, before: Edit | None) -> str | None:
+        """Test edits properly of which the trial in bulk cannot tell that they fail.
+
+        Returns the diff of the first one that solves the task: to explore, an answer has a reward.
+        """
+        for edit in edits[:CONFIRMED]:
+            diff = self.confirmed(edit, base, before)
+            if diff:
+                return diff
+            self.back(base, before)
         return None
 
     def confirmed(self, edit: Edit, base: str, before: Edit | None) -> str | None:

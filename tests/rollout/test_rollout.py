@@ -105,6 +105,18 @@ def test_what_hangs_or_changes_nothing_is_not_solved(tasks, tmp_path):
     assert (rolled["answers"], rolled["unscored"]) == ({"shop": [3, 0]}, {})
 
 
+@pytest.mark.parametrize(("right", "solved"), [("(number - 1) * size", 1), ("size - size", 0)])
+def test_answers_about_code_that_runs_at_import_have_a_reward(git_repo, tmp_path, right, solved):
+    at_import = b"from shop.catalogue import page\n\nFIRST = page([1, 2], 1)\n"
+    tasks = tmp_path / "tasks.jsonl"
+    repo = git_repo({**shop.files(), "shop/__init__.py": at_import})
+    write_instances(tasks, [shop_task(repo)])
+    replies = [f"```python\nstart = {text}\n```" for text in ("number", "size", right)]
+    more = ("--samples", "1", "--strategies", "infill", "--known-places")
+    rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
+    assert (rolled["answers"], rolled["unscored"]) == ({"shop": [3, solved]}, {})
+
+
 def test_tasks_without_a_known_place_are_left_out_and_told(tasks, tmp_path):
     task = json.loads(tasks.read_text())
     more = "diff --git a/more.py b/more.py\nnew file mode 100644\n--- /dev/null\n+++ b/more.py\n"
