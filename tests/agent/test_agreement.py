@@ -31,6 +31,6 @@ def test_an_edit_of_which_nothing_is_known_stands_for_itself():
 
 def test_candidates_are_the_clean_edits_with_the_files_that_vote_for_them():
     trials = {0: Trial(frozenset("p"), False), 1: Trial(frozenset("puv"), True)}
-    found = Screening(frozenset(), trials, behaviours={1: ("1",)})
+    found = Screening(trials=trials, behaviours={1: ("1",)})
     voters = {File("x", b""): ("u", "v"), File("y", b""): ("v", "w")}
     assert candidates([edit("a"), edit("b")], found, voters) == [option("b", "x", "1")]

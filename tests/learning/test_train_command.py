@@ -113,7 +113,7 @@ def test_memory_is_given_back_where_it_is_to_be_saved(
 
 def test_a_reward_model_orders_its_pairs(model, store, tmp_path):
     code, report = run(
-        "reward", model, store, tmp_path / "out", "--set", "epochs=16", "--set", "batch=8"
+        "reward", model, store, tmp_path / "out", "--set", "epochs=48", "--set", "batch=8"
     )
     assert code == 0, report
     rows = json.loads((tmp_path / "out" / "curves.json").read_text())["rows"]
