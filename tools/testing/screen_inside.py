@@ -168,10 +168,10 @@ class Screen:
                 running.remove(child)
                 records = child.records
                 verdict = next((record for record in records if "clean" in record), None)
-                if child.number < 0 and verdict and "cpu" in verdict:
+                hurried = child.number < 0 and not self.settings["patient"]
+                if hurried and verdict and "cpu" in verdict:
                     spent = CPU_FACTOR * verdict["cpu"] + CPU_MARGIN
-                    if not self.settings["patient"]:
-                        self.cpu_seconds = min(self.cpu_seconds, spent)
+                    self.cpu_seconds = min(self.cpu_seconds, spent)
                 passed = [r["test"] for r in records if r.get("ok")]
                 clean = verdict["clean"] if verdict else None
                 self.emit("tried", n=child.number, passed=passed, clean=clean)
