@@ -2,8 +2,8 @@
 
 A small model that sees a wrong line copies it. Here it cannot: the grammar admits every line but
 the one that stands there, so that its own probabilities say where to differ. A place is a line, or
-the gap in front of one. Each takes a few short samples behind a prefix that all share; what they
-propose is tried in bulk.
+the gap in front of one. Each takes a few short samples behind a prefix that all share, and a place
+that is known, which an attempt has alone, a group of eight; what they propose is tried in bulk.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from policies.base import Constraint, ContextOverflow, Message, Sampling
 from tools.codemap import Symbol
 from tools.repairs.edit import Edit
 
-SAMPLES_PER_HOLE = 3
+SAMPLES_PER_HOLE, SAMPLES_OF_KNOWN = 3, 8
 HOLES_A_ROUND = 4
 LINE_TOKENS, GAP_TOKENS = 80, 120
 SUSPECTS = 10
@@ -94,11 +94,10 @@ class Infill(Trying):
         )
         limit = Constraint(grammar=grammar(hole))
         messages = self.session.messages(self.number, self.round)
+        count = SAMPLES_OF_KNOWN if self.evidence.place else SAMPLES_PER_HOLE
         clock = timed()
         try:
-            completions = self.policy.sample(
-                messages, SAMPLES_PER_HOLE, sampling, limit, self.progress
-            )
+            completions = self.policy.sample(messages, count, sampling, limit, self.progress)
         except ContextOverflow:
             return []
         seconds = clock()

@@ -4,12 +4,12 @@
 
 Stages, each with rollouts on the held-out split at its end: `base`; `larger` (another model,
 untrained); `warm` (SFT on the known fixes of the train split, and on what the base solved there);
-`rejection` (SFT on what `warm` solves of PRACTICE, whose fixes nobody is shown); `grpo` and `ppo`
-from `warm` as well, at first on the same answers, then in rounds of rollout and training on those
-tasks that are sometimes solved, until `--hours` each are spent. Both files are of the train split;
-what `warm` was shown it knows by heart, which teaches little. A sample is one answer: the lines for
-the place where the known fix has some, learned and measured alike (three of an attempt, behind one
-prompt).
+`rejection` (the base anew, on all that and on what `warm` solves of PRACTICE, whose fixes nobody is
+shown: STaR, arXiv:2203.14465); `grpo` and `ppo` from `warm`, at first on its answers to PRACTICE,
+then in rounds of rollout and training on those tasks that are sometimes solved, until `--hours`
+each are spent. Both files are of the train split; what `warm` was shown it knows by heart, which
+teaches little. A sample is one answer: the lines for the place where the known fix has some,
+learned and measured alike, eight behind one prompt.
 Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
 """
 
@@ -45,9 +45,9 @@ SHORT_ATTEMPT = {
 }
 SANDBOX = ("--sandbox", "bubblewrap")
 SETTINGS = {
-    "sft": ("save_every=5",),
-    "grpo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5"),
-    "ppo": ("save_every=1", "data.groups_per_step=2", "learning_rate=5e-5", "steps=12"),
+    "sft": ("save_every=5", "epochs=2"),
+    "grpo": ("save_every=1", "data.groups_per_step=2", "learning_rate=1e-4"),
+    "ppo": ("save_every=1", "data.groups_per_step=4", "learning_rate=1e-4"),
 }
 SHOWN_K = (1, 4, 8)
 
@@ -107,21 +107,18 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
     """The model of a stage."""
     if stage in ("base", "larger"):
         return str(options.model if stage == "base" else options.larger) + "@base"
+    base = f"{options.model}@base"
+    shown = _roll_out(options, state, "warm", base)
+    gold = ["--gold", shown / "gold.jsonl"]
     if stage == "warm":
-        base = f"{options.model}@base"
-        drawn = _roll_out(options, state, "warm", base, samples=1)
-        gold = ["--gold", drawn / "gold.jsonl", "--set", "epochs=2"]
-        return _train(options, state, "warm", "sft", base, drawn, gold)
+        return _train(options, state, "warm", "sft", base, [shown], gold)
     warm = state.done.get("warm")
     if warm is None:
         raise SystemExit("the stage 'warm' comes first")
-    ids = _to_practise(options, state)
-    drawn = _roll_out(options, state, "practice", warm, samples=1, ids=ids)
-    if stage != "rejection":
-        return _rounds(options, state, stage, warm, drawn)
-    if not any(state.done["rollout practice"]["rates"].values()):
-        return str(warm)
-    return _train(options, state, "rejection", "sft", warm, drawn, [])
+    drawn = _roll_out(options, state, "practice", warm, ids=_to_practise(options, state))
+    if stage == "rejection":
+        return _train(options, state, "rejection", "sft", base, [shown, drawn], gold)
+    return _rounds(options, state, stage, warm, drawn)
 
 
 def _rounds(options: argparse.Namespace, state: State, stage: str, model: str, drawn: Path) -> str:
@@ -131,13 +128,13 @@ def _rounds(options: argparse.Namespace, state: State, stage: str, model: str, d
     while True:
         groups = state.done[f"rollout {_drawn_for(stage, turn)}"]["groups"]
         if groups or stage == "ppo":
-            model = _train(options, state, f"{stage}-{turn}", stage, model, drawn, [])
+            model = _train(options, state, f"{stage}-{turn}", stage, model, [drawn], [])
         if state.hours(_parts(stage, turn)) >= options.hours:
             return model
         turn += 1
         name = _drawn_for(stage, turn)
         ids = informative(rates, options.tasks_a_round, turn)
-        drawn = _roll_out(options, state, name, model, samples=4, ids=ids, seed=turn)
+        drawn = _roll_out(options, state, name, model, ids=ids, seed=turn)
         rates = {**rates, **state.done[f"rollout {name}"]["rates"]}
 
 
@@ -190,7 +187,6 @@ def _roll_out(
     name: str,
     model: str,
     *,
-    samples: int,
     ids: Sequence[str] | None = None,
     seed: int = 0,
 ) -> Path:
@@ -203,7 +199,7 @@ def _roll_out(
     chosen += [*most, "--seed", 1000 * seed]
 
     def run() -> dict[str, Any]:
-        report = _agent(_rollout_words(options, tasks, folder.name, model, samples, chosen))
+        report = _agent(_rollout_words(options, tasks, folder.name, model, chosen))
         if not report["attempts"]:
             raise SystemExit(f"nothing was sampled: {report['failed']}")
         rates = {task: solved / max(1, n) for task, (n, solved) in report["answers"].items()}
@@ -218,11 +214,10 @@ def _rollout_words(
     tasks: Path,
     folder: str,
     model: str,
-    samples: int,
     chosen: Sequence[Any],
 ) -> list[Any]:
     words = ["rollout", tasks, *chosen, "--model", model, "--out", options.out / folder]
-    words += ["--samples", samples, "--strategies", "infill", "--known-places"]
+    words += ["--samples", 1, "--strategies", "infill", "--known-places"]
     return [*words, "--timeout", options.seconds, "--jobs", options.jobs, *SANDBOX]
 
 
@@ -232,10 +227,11 @@ def _train(
     name: str,
     trainer: str,
     model: str,
-    store: Path,
+    stores: Sequence[Path],
     more: Sequence[Any],
 ) -> str:
-    words = ["train", trainer, "--model", model, "--store", store, *more]
+    words = ["train", trainer, "--model", model, *more]
+    words += [word for store in stores for word in ("--store", store)]
     words += ["--out", options.out / f"train-{name}", "--dtype", options.dtype]
     words += [word for change in SETTINGS[trainer] for word in ("--set", change)]
     return str(state.once(f"train {name}", lambda: _agent(words)["model"]))
@@ -243,9 +239,8 @@ def _train(
 
 def _evaluate(options: argparse.Namespace, stage: str, model: str) -> None:
     """Sample a stage's model on the held-out split, what failed once more."""
-    samples = options.samples if stage == "base" else options.fewer
     chosen = ["--split", "heldout", "--limit", options.limit, "--even"]
-    words = _rollout_words(options, options.tasks, f"eval-{stage}", model, samples, chosen)
+    words = _rollout_words(options, options.tasks, f"eval-{stage}", model, chosen)
     report = _agent(words)
     if report["failed"]:
         report = _agent(words)
@@ -311,8 +306,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, default=60, help="held-out tasks")
     parser.add_argument("--train-limit", type=int, help="of each file, to learn from; default: all")
     parser.add_argument("--tasks-a-round", type=int, default=24, help="of grpo and ppo")
-    parser.add_argument("--samples", type=int, default=3, help="attempts at a task, of the base")
-    parser.add_argument("--fewer", type=int, default=2, help="attempts, of other stages")
     parser.add_argument("--seconds", type=float, default=120.0, help="of an attempt")
     parser.add_argument("--jobs", type=int, default=1, help="attempts at a time")
     parser.add_argument("--hours", type=float, default=2.0, help="of each of grpo and ppo")

@@ -24,7 +24,7 @@ from evaluation import evaluate, parser
 from agent.evaluate.report import curve_of
 from agent.evaluate.results import Result
 from agent.evaluate.statistics import PowerLaw, power_law
-from agent.infill import SAMPLES_PER_HOLE
+from agent.infill import SAMPLES_OF_KNOWN
 from agent.rollout.report import Rolled
 
 SHOWN = (1, 2, 4, 8, 16, 32, 64)
@@ -46,7 +46,7 @@ def main() -> int:
 
 def _sampled(options: argparse.Namespace) -> dict[str, tuple[int, int]]:
     """By task, the answers that were scored, and those that solve it."""
-    attempts = math.ceil(options.samples / SAMPLES_PER_HOLE)
+    attempts = math.ceil(options.samples / SAMPLES_OF_KNOWN)
     command = [sys.executable, "-m", "agent", "rollout", options.tasks, "--known-places", "--even"]
     command += ["--split", options.split, "--limit", options.limit, "--model", options.model]
     command += ["--samples", attempts, "--timeout", options.seconds, "--sandbox", options.sandbox]

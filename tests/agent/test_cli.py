@@ -10,6 +10,7 @@ import pytest
 from agent.ui.lines import line
 from policies.base import Sampling, Usage
 from policies.experience.events import Sampled
+from policies.hub.download import pull
 from tests.agent import shop
 
 
@@ -53,6 +54,7 @@ def test_doctor_says_what_to_do_without_a_model(monkeypatch, tmp_path):
 
 @pytest.mark.model
 def test_doctor_measures_the_model():
+    pull("qwen2.5-coder-0.5b")
     result = shop.agent("doctor", "--model", "qwen2.5-coder-0.5b", "--json")
     checks = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
     assert "tokens/s" in checks["model"]["detail"]
