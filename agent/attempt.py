@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,10 @@ class Attempt(ABC):
 
         Raises BudgetSpent.
         """
+
+    def others(self) -> Iterator[str]:
+        """To explore: diffs of the same attempt that solve the task as well."""
+        return iter(())
 
     def open_short(self) -> None:
         """Begin a prompt of the attempt's own with the issue and the failures, without the code."""

@@ -5,7 +5,8 @@ Rollouts explore: all attempts are samples, and the first that is accepted is no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,14 +89,24 @@ def attempt_all(
         except BudgetSpent as spent:
             session.emit(AttemptEnded(reason=str(spent), attempt=number, round=attempt.round))
             return Attempts(select(verdicts), number + 1, str(spent))
-        if diff is None or diff in judged:
-            continue
-        judged.add(diff)
-        verdict = judge(session, verifier, diff, budget, number)
-        if verdict.verified and not settings.explore:
-            return Attempts(verdict, number + 1, "verified", attempt.rivals)
-        verdicts.append(verdict)
+        for found in solutions(attempt, diff):
+            if found in judged:
+                continue
+            judged.add(found)
+            verdict = judge(session, verifier, found, budget, number)
+            if verdict.verified and not settings.explore:
+                return Attempts(verdict, number + 1, "verified", attempt.rivals)
+            verdicts.append(verdict)
     return Attempts(select(verdicts), settings.samples, f"{settings.samples} attempts failed")
+
+
+def solutions(attempt: Attempt, diff: str | None) -> Iterator[str]:
+    """What an attempt found; to explore, whatever else of its answers solves the task."""
+    if diff is not None:
+        yield diff
+        if attempt.settings.explore:
+            with suppress(BudgetSpent):
+                yield from attempt.others()
 
 
 def _attempt(

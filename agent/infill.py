@@ -16,6 +16,7 @@ from agent.trying import CONFIRMED, Trying
 from agent.workspace import timed
 from policies.base import Constraint, ContextOverflow, Message, Sampling
 from tools.codemap import Symbol
+from tools.fingerprint import fingerprint
 from tools.repairs.edit import Edit
 
 SAMPLES_PER_HOLE, SAMPLES_OF_KNOWN = 3, 8
@@ -33,7 +34,7 @@ class Infill(Trying):
 
     def run(self) -> str | None:
         """Fill hole after hole until the tests pass; returns the diff. Raises BudgetSpent."""
-        base = self.sandbox.snapshot()
+        self.start = self.sandbox.snapshot()
         self.open_short()
         chosen = self.chosen()
         shown: set[str] = set()
@@ -46,7 +47,7 @@ class Infill(Trying):
                 edits += self.fill(hole)
             if edits:
                 self.round = len(chosen) + CONFIRMED * (first // HOLES_A_ROUND)
-                diff, _ = self.first_that_solves(edits, base, self.budget.seconds_left)
+                diff, _ = self.first_that_solves(edits, self.start, self.budget.seconds_left)
                 if diff:
                     return self.end("solved", diff)
         self.budget.check()
@@ -83,7 +84,7 @@ class Infill(Trying):
         return [hole for _, _, hole in sorted(ranked, key=lambda item: (-item[0], item[1]))]
 
     def fill(self, hole: Hole) -> list[Edit]:
-        """Edits that put distinct lines into a hole, other than what stood there."""
+        """Edits that put lines into a hole and make different programs."""
         self.budget.check()
         self.say(question(hole), "edit")
         sampling = Sampling(
@@ -110,6 +111,15 @@ class Infill(Trying):
             written = completion.text.removeprefix("```python\n").removesuffix("\n```").rstrip()
             whole = completion.finish_reason == "stop"
             if whole and written.strip():
-                edit = found.setdefault(written, hole.edit(source, written))
-                self.answers[edit] = self.round, completion.text
+                edit = hole.edit(source, written)
+                edit = found.setdefault(program(edit, source), edit)
+                _, alike = self.answers.get(edit, (self.round, ()))
+                if completion.text not in alike:
+                    self.answers[edit] = self.round, (*alike, completion.text)
         return list(found.values())
+
+
+def program(edit: Edit, source: bytes) -> str:
+    """What tells an edit from those that surely make the same program of `source`."""
+    python = edit.path.endswith(".py")
+    return (fingerprint(edit.applied(source)) if python else None) or edit.text

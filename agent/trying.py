@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
@@ -30,8 +30,14 @@ class Trying(Attempt):
     """An attempt that tries edits of the suspects, each alone."""
 
     evidence: Evidence = field(kw_only=True)
-    answers: dict[Edit, tuple[int, str]] = field(default_factory=dict, kw_only=True)
-    """For the edits that the policy wrote, the round in which it did, and its answer."""
+    answers: dict[Edit, tuple[int, tuple[str, ...]]] = field(default_factory=dict, kw_only=True)
+    """For the edits that the policy wrote, the round in which it did, and the answers that make the
+    same program. Which ones do is found out here: code under test may not say so."""
+    start: str = field(default="", kw_only=True)
+    """The snapshot that the attempt began with."""
+    tested: set[Edit] = field(default_factory=set, kw_only=True)
+    left: list[Edit] = field(default_factory=list, kw_only=True)
+    """Edits that were tested properly, and those that may pass when one was found that does."""
 
     def first_that_solves(
         self, edits: Sequence[Edit], base: str, seconds: float, before: Edit | None = None
@@ -48,15 +54,23 @@ class Trying(Attempt):
         self.back(base, before)
         untold = [edits[n] for n in result.cold if n not in result.clean]
         written = [edit for edit in untold if edit in self.answers and self.settings.explore]
-        diff = self.alone(written, base, before) or self.accepted(
-            candidates(edits, result, self.evidence.voters), base, before
-        )
+        found = candidates(edits, result, self.evidence.voters)
+        diff = self.alone(written, base, before) or self.accepted(found, base, before)
+        self.left = [*written, *(option.edit for option in found)] if diff else []
         helpful = [
             edits[n]
             for n, trial in result.trials.items()
             if trial.clean is False and trial.passed > result.base
         ]
         return diff, helpful
+
+    def others(self) -> Iterator[str]:
+        """The diffs of other answers that solve the task; each is to be judged before the next."""
+        for edit in self.left:
+            if edit in self.answers and edit not in self.tested:
+                diff = self.confirmed(edit, self.start, None)
+                if diff:
+                    yield diff
 
     def back(self, base: str, before: Edit | None = None) -> None:
         """Put the sandbox back to a snapshot, with an edit made where one is given."""
@@ -113,7 +127,7 @@ class Trying(Attempt):
                 tried=len(result.trials),
                 clean=len(result.clean),
                 left_out=len(edits) - len(result.trials),
-                failed=tuple(self.answers[edits[n]] for n in fail if edits[n] in self.answers),
+                failed=tuple(answer for n in fail for answer in self.written(edits[n])),
                 seconds=result.seconds,
                 **self.tags("test"),
             )
@@ -128,10 +142,11 @@ class Trying(Attempt):
         Returns the diff of the first one that solves the task.
         """
         refuted: list[Candidate] = []
+        most = len(found) if self.settings.explore else CONFIRMED
         for alike in agreed(found):
             first = distinct(alike)
             for left in (first, [option for option in alike if option not in first]):
-                while left and len(refuted) < CONFIRMED:
+                while left and len(refuted) < most:
                     shown = [self.shown(option.edit) for option in left]
                     sources = {o.edit.symbol: self.source(o.edit.symbol) for o in left}
                     option = left.pop(choose(self, shown, sources))
@@ -151,7 +166,7 @@ class Trying(Attempt):
 
         Returns the diff of the first one that solves the task: to explore, an answer has a reward.
         """
-        for edit in edits[:CONFIRMED]:
+        for edit in edits:
             diff = self.confirmed(edit, base, before)
             if diff:
                 return diff
@@ -160,6 +175,7 @@ class Trying(Attempt):
 
     def confirmed(self, edit: Edit, base: str, before: Edit | None) -> str | None:
         """The diff of an edit that solves the task when it is tested properly."""
+        self.tested.add(edit)
         self.sandbox.restore(base)
         for change in (before, edit):
             if change is not None:
@@ -176,10 +192,16 @@ class Trying(Attempt):
         shown = self.shown(edit)
         self.sandbox.write(edit.path, edit.applied(self.sandbox.read(edit.path)))
         arguments = {"symbol": edit.symbol, "text": edit.text, "change": shown}
-        written_in, answer = self.answers.get(edit, (self.round, ""))
+        written_in, (answer, *alike) = self.answers.get(edit, (self.round, ("",)))
         tags = {**self.tags("edit"), "round": written_in}
-        self.session.emit(Acted(tool=SMALL_EDIT, arguments=arguments, answer=answer, **tags))
+        acted = Acted(tool=SMALL_EDIT, arguments=arguments, answer=answer, alike=alike, **tags)
+        self.session.emit(acted)
         self.session.emit(Observed(tool=SMALL_EDIT, ok=True, text=f"{edit.rule}\n{shown}", **tags))
+
+    def written(self, edit: Edit) -> list[tuple[int, str]]:
+        """The answers of the policy that make an edit, each with its round."""
+        number, answers = self.answers.get(edit, (0, ()))
+        return [(number, answer) for answer in answers]
 
     def source(self, symbol: str) -> str:
         """The text of a definition as it stands in the sandbox."""

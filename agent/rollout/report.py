@@ -118,10 +118,7 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
 def _answers(
     drawn: Sequence[Batch], found: Sequence[Trajectory]
 ) -> tuple[dict[str, tuple[int, int]], int]:
-    """By task, the scored answers and those that solve it; and the fewest drawn of any task.
-
-    Of two right ones of an attempt only the first is judged, and counts.
-    """
+    """By task, the scored answers and those that solve it; and the fewest drawn of any task."""
     tasks = {batch.trajectory: batch.instance_id for batch in drawn}
     answers: dict[str, list[bool]] = {task: [] for task in tasks.values()}
     counts = Counter(dict.fromkeys(answers, 0))

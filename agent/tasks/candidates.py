@@ -6,7 +6,8 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
-from agent.tasks.mutate import FAMILIES, Mutation, combine, fingerprint, mutations
+from agent.tasks.mutate import FAMILIES, Mutation, combine, mutations
+from tools.fingerprint import fingerprint
 from tools.testing.results import TestRun
 
 COMBINE_EVERY = 8

@@ -107,14 +107,14 @@ def _learn(options: argparse.Namespace, state: State, stage: str) -> str:
     """The model of a stage."""
     if stage in ("base", "larger"):
         return str(options.model if stage == "base" else options.larger) + "@base"
+    warm = state.done.get("warm")
+    if stage != "warm" and warm is None:
+        raise SystemExit("the stage 'warm' comes first")
     base = f"{options.model}@base"
     shown = _roll_out(options, state, "warm", base)
     gold = ["--gold", shown / "gold.jsonl"]
     if stage == "warm":
         return _train(options, state, "warm", "sft", base, [shown], gold)
-    warm = state.done.get("warm")
-    if warm is None:
-        raise SystemExit("the stage 'warm' comes first")
     drawn = _roll_out(options, state, "practice", warm, ids=_to_practise(options, state))
     if stage == "rejection":
         return _train(options, state, "rejection", "sft", base, [shown, drawn], gold)

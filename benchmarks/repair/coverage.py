@@ -102,7 +102,7 @@ def report(
 def coverage(tasks: Sequence[tuple[int, int]], most: int) -> dict[int, float]:
     """pass@k for k from 1 to `most`, of tasks with (samples, solved ones).
 
-    Of two right answers of an attempt only one is judged: a task with fewer than k counts with all.
+    A task with fewer than k scored ones counts with all.
     """
     return {at.k: at.estimate for at in curve_of(tasks, most, all_tasks=True)}
 

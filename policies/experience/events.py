@@ -93,7 +93,8 @@ class Sampled(_Event):
 class Acted(_Event):
     """A tool was called with these arguments.
 
-    `answer` is the text of the sibling that says so, where siblings were drawn in this round.
+    `answer` is the text of the sibling that says so, where siblings were drawn in this round, and
+    `alike` are those of siblings that say it in other words.
     """
 
     kind: Literal["acted"] = "acted"
@@ -101,6 +102,7 @@ class Acted(_Event):
     tool: str
     arguments: dict[str, Any]
     answer: str = ""
+    alike: tuple[str, ...] = ()
 
 
 class Observed(_Event):

@@ -161,19 +161,18 @@ def _attempt(
     """
     diff, ended = "", ""
     judged: Judged | None = None
-    judged_after = -1
-    for place, event in enumerate(events):
+    for event in events:
         if isinstance(event, Patched):
             diff = event.diff
         elif isinstance(event, Judged):
-            judged, judged_after = event, place
+            judged = judged or event
             verdicts[diff] = event
         elif isinstance(event, AttemptEnded):
             ended = event.reason
     if judged is None and ended == "solved":
         judged = verdicts.get(diff)
     chosen = [event for event in events if isinstance(event, Sampled) and not event.group]
-    ending = Ending(ended, judged, judged_after)
+    ending = Ending(ended, judged is not None, verdicts)
     found = []
     if chosen:
         if judged is not None:

@@ -1,12 +1,12 @@
-"""What the completions of an infilling group are worth: of the edits they write, one is judged."""
+"""What the completions of an infilling group are worth: their edits fail, or are judged."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 
-from policies.experience.events import Acted, Event, Judged, Sampled, Screened, Tested
+from policies.experience.events import Acted, Event, Judged, Patched, Sampled, Screened, Tested
 from policies.experience.redact import redact
 from policies.learning.rewards import NO_CHANGE, components_of
 
@@ -19,11 +19,11 @@ _Components = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended. `judged` is its verdict, told after event number `place`, or -1."""
+    """How an attempt ended. `verdicts` are those of the run so far, by the diffs judged."""
 
     reason: str
-    judged: Judged | None = None
-    place: int = -1
+    judged: bool = False
+    verdicts: Mapping[str, Judged] = field(default_factory=dict)
 
     @property
     def timed_out(self) -> bool:
@@ -43,12 +43,11 @@ class Fate:
 def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fate]]:
     """Each sibling of an attempt, with what came of the edit that it wrote, or chose.
 
-    The judged edit is the last that was made before the verdict. Others were not tried any more,
-    unless a test failed with them, or did not end: in bulk, or alone.
+    Edits without a verdict were not tried any more, unless a test failed with them, or did not end:
+    in bulk, or alone. Answers that make the same program have the same fate.
     """
     made = [(place, e) for place, e in enumerate(events) if isinstance(e, Acted)]
-    before = [e for place, e in made if ending.place < 0 or place < ending.place]
-    last = before[-1] if before else None
+    last = made[-1][1] if made else None
     failed = {answer for e in events if isinstance(e, Screened) for answer in e.failed}
     in_bulk = any(isinstance(e, Screened) for e in events)
     for place, sample in enumerate(events):
@@ -59,15 +58,15 @@ def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fa
         mine = [
             (at, e)
             for at, e in made
-            if (_chosen(e) == text if choice else (e.round, e.answer) == (sample.round, text))
+            if (_chosen(e) == text if choice else e.round == sample.round and _wrote(e, text))
             and at > place
         ]
-        final = bool(mine) and mine[-1][1] is last
+        verdict = _verdict(events, mine[-1][0], ending) if mine else None
         if sample.finish_reason == "length":
             fate = Fate(NO_CHANGE)
-        elif final and ending.judged is not None:
-            fate = Fate(components_of(ending.judged), verified=ending.judged.verified)
-        elif final and ending.reason == "solved":
+        elif verdict is not None:
+            fate = Fate(components_of(verdict), verified=verdict.verified)
+        elif mine and mine[-1][1] is last and ending.reason == "solved":
             fate = Fate(None, NOT_JUDGED)
         elif mine and not _tested(events, mine[-1][0]):
             fate = Fate(None, TIMED_OUT if ending.timed_out else NOT_JUDGED)
@@ -75,7 +74,7 @@ def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fa
             fate = Fate(NO_CHANGE)
         elif ending.timed_out:
             fate = Fate(None, TIMED_OUT)
-        elif choice or in_bulk or ending.judged is not None or not ending.reason:
+        elif choice or in_bulk or ending.judged or not ending.reason:
             fate = Fate(None, NOT_TRIED)
         else:
             fate = Fate(NO_CHANGE)
@@ -87,6 +86,10 @@ def is_choice(sample: Sampled) -> bool:
     return sample.phase == "choose"
 
 
+def _wrote(edit: Acted, text: str) -> bool:
+    return text in (edit.answer, *edit.alike)
+
+
 def _chosen(edit: Acted) -> str:
     """What a policy writes to choose an edit."""
     return f"```diff\n{edit.arguments.get('change')}\n```"
@@ -94,6 +97,16 @@ def _chosen(edit: Acted) -> str:
 
 def _tested(events: Sequence[Event], place: int) -> bool:
     """Whether the edit that was made at this place was tested to the end."""
-    until_next = takewhile(lambda e: not isinstance(e, Acted), events[place + 1 :])
-    runs = [e for e in until_next if isinstance(e, Tested) and e.label == "candidate"]
+    came_of_it = _until_next(events, place)
+    runs = [e for e in came_of_it if isinstance(e, Tested) and e.label == "candidate"]
     return bool(runs) and all(run.complete for run in runs)
+
+
+def _verdict(events: Sequence[Event], place: int, ending: Ending) -> Judged | None:
+    """What was judged of the patch that stood after the edit that was made at this place."""
+    diffs = [e.diff for e in _until_next(events, place) if isinstance(e, Patched)]
+    return ending.verdicts.get(diffs[-1]) if diffs else None
+
+
+def _until_next(events: Sequence[Event], place: int) -> Iterator[Event]:
+    return takewhile(lambda e: not isinstance(e, Acted), events[place + 1 :])

@@ -44,10 +44,12 @@ class Play:
             self.session.record(drawn, SAMPLING, GRAMMAR, **tags)
             self.prompts[attempt] = (drawn.prompt_ids, drawn.completion_ids)
 
-    def act(self, answer, attempt, round=0, *, change="", complete=True):
+    def act(self, answer, attempt, round=0, *, alike=(), change="", complete=True):
         arguments = {"symbol": "a.py::f", "text": "…", "change": change}
-        acted = e.Acted(tool="edit", arguments=arguments, answer=answer, **at(attempt, round))
+        said = {"answer": answer, "alike": alike}
+        acted = e.Acted(tool="edit", arguments=arguments, **said, **at(attempt, round))
         self.session.emit(acted)
+        self.patch(answer, attempt)
         run = {"label": "candidate", "outcomes": {}, "exit_code": 1, "seconds": 0.0}
         self.session.emit(e.Tested(**run, complete=complete, **at(attempt, round)))
 
@@ -219,6 +221,15 @@ def test_a_sibling_that_failed_when_all_were_tried_in_bulk_has_nothing(play):
     play.end(1, "solved")
     play.judge(1)
     assert [one.reward for one in play.read()] == [0.0, 1.0, 0.0, None]
+
+
+def test_siblings_that_write_the_same_program_share_its_reward(play):
+    infill(play, fenced("x = a"), fenced("x = (a)"), fenced("x = b"), fenced("x = (b)"))
+    play.act(fenced("x = a"), 1, alike=[fenced("x = (a)")])
+    play.act(fenced("x = b"), 1, alike=[fenced("x = (b)")])
+    play.end(1, "solved")
+    play.judge(1)
+    assert [one.reward for one in play.read()] == [0.0, 0.0, 1.0, 1.0]
 
 
 def test_siblings_that_produced_nothing_have_nothing(play):

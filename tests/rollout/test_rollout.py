@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from math import comb
 from pathlib import Path
 
 import pytest
 
+from agent.infill import SAMPLES_OF_KNOWN
 from agent.rollout.records import Batch
 from agent.tasks.hide import unified_diff
 from agent.tasks.instance import write_instances
@@ -41,6 +43,13 @@ def roll_out(tasks, model, out, *more, code=0):
     result = agent(*arguments(tasks, model, out, *more))
     assert result.exit_code == code, (result.stdout, result.stderr)
     return conforms(json.loads(result.stdout))
+
+
+def eight(*lines):
+    """An answer for each of the samples at a known place: these lines, the last one as often as
+    it takes."""
+    padded = (*lines, *lines[-1:] * (SAMPLES_OF_KNOWN - len(lines)))
+    return [f"```python\nstart = {line}\n```" for line in padded]
 
 
 def batches(out):
@@ -79,42 +88,42 @@ def test_the_known_fix_is_said_behind_the_prompt_that_was_seen(tasks, tmp_path):
 
 
 def test_holes_are_filled_where_the_known_fix_does_it(tasks, tmp_path):
-    written = ["number + size", "(number - 1) * size", "size", "0", "size * size", "number"]
-    replies = [f"```python\nstart = {text}\n```" for text in written]
+    right = "(number - 1) * size"
+    others = (f"({right})", "number * size - size")
+    replies = eight("number + size", right, *others, "size") + eight("0", "number")
     more = ("--samples", "2", "--strategies", "infill", "--known-places")
     rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
     (batch,) = batches(tmp_path / "out")
     assert batch.solved == (True, False)
     with Store.open(tmp_path / "out" / "experience.db") as store:
         (group,) = grouped(read(store, [batch.trajectory], RewardConfig())).groups
-    assert group.rewards == (0.0, 1.0, 0.0, 0.0, 0.0, 0.0)
-    assert (rolled["groups"], rolled["trajectories"], rolled["gold"]) == (1, 6, 1)
-    assert rolled["answers"] == {"shop": [6, 1]}
+    assert group.rewards == (0.0, 1.0, 1.0, 1.0, *[0.0] * 12)
+    assert (rolled["groups"], rolled["trajectories"], rolled["gold"]) == (1, 16, 1)
+    assert rolled["answers"] == {"shop": [16, 3]}
     assert [at["estimate"] for at in rolled["pass_at"]] == pytest.approx(
-        [n / 6 for n in range(1, 7)]
+        [1 - comb(13, k) / comb(16, k) for k in range(1, 17)]
     )
     (row,) = map(json.loads, (tmp_path / "out" / "gold.jsonl").read_text().splitlines())
     assert row["messages"][-1]["content"] == "```python\nstart = (number - 1) * size\n```"
 
 
 def test_what_hangs_or_changes_nothing_is_not_solved(tasks, tmp_path):
-    written = ["sum(iter(int, 1))", "(number * size)", "size"]
-    replies = [f"```python\nstart = {text}\n```" for text in written]
+    replies = eight("sum(iter(int, 1))", "(number * size)", "size")
     more = ("--samples", "1", "--strategies", "infill", "--known-places")
     rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
-    assert (rolled["answers"], rolled["unscored"]) == ({"shop": [3, 0]}, {})
+    assert (rolled["answers"], rolled["unscored"]) == ({"shop": [8, 0]}, {})
 
 
-@pytest.mark.parametrize(("right", "solved"), [("(number - 1) * size", 1), ("size - size", 0)])
+@pytest.mark.parametrize(("right", "solved"), [("(number - 1) * size", 6), ("size - size", 0)])
 def test_answers_about_code_that_runs_at_import_have_a_reward(git_repo, tmp_path, right, solved):
     at_import = b"from shop.catalogue import page\n\nFIRST = page([1, 2], 1)\n"
     tasks = tmp_path / "tasks.jsonl"
     repo = git_repo({**shop.files(), "shop/__init__.py": at_import})
     write_instances(tasks, [shop_task(repo)])
-    replies = [f"```python\nstart = {text}\n```" for text in ("number", "size", right)]
+    replies = eight("number", "size", right)
     more = ("--samples", "1", "--strategies", "infill", "--known-places")
     rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
-    assert (rolled["answers"], rolled["unscored"]) == ({"shop": [3, solved]}, {})
+    assert (rolled["answers"], rolled["unscored"]) == ({"shop": [8, solved]}, {})
 
 
 def test_tasks_without_a_known_place_are_left_out_and_told(tasks, tmp_path):
@@ -123,7 +132,7 @@ def test_tasks_without_a_known_place_are_left_out_and_told(tasks, tmp_path):
     wide = {**task, "instance_id": "wide", "patch": f"{task['patch']}{more}@@ -0,0 +1 @@\n+x = 1\n"}
     lost = {**task, "instance_id": "lost", "repo": "/nowhere/at/all"}
     tasks.write_text("".join(json.dumps(row) + "\n" for row in (task, wide, lost)))
-    model = script(tmp_path, ["```python\nstart = size\n```"] * 6)
+    model = script(tmp_path, eight("size") * 2)
     options = ("--samples", "1", "--strategies", "infill", "--known-places")
     every = arguments(tasks, model, tmp_path / "out", "--ids", "shop,wide,lost", *options)
     result = agent(*every)

@@ -12,7 +12,8 @@ from types import CodeType
 import pytest
 
 from agent.tasks import mutate
-from agent.tasks.mutate import FAMILIES, Edit, Mutation, combine, fingerprint, mutations
+from agent.tasks.mutate import FAMILIES, Edit, Mutation, combine, mutations
+from tools.fingerprint import fingerprint
 
 
 def mutants(source, family):
@@ -437,7 +438,6 @@ def test_the_package_exports_its_contract_and_loads_libcst_late():
         "Edit",
         "Mutation",
         "combine",
-        "fingerprint",
         "mutations",
     }
     code = "import sys, agent.tasks.mutate; print('libcst' in sys.modules)"

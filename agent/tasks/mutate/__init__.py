@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from agent.tasks.mutate.fingerprint import fingerprint
 from agent.tasks.mutate.model import FAMILIES, Edit, Mutation, combine
 
-__all__ = ["FAMILIES", "Edit", "Mutation", "combine", "fingerprint", "mutations"]
+__all__ = ["FAMILIES", "Edit", "Mutation", "combine", "mutations"]
 
 
 def mutations(path: str, source: bytes) -> list[Mutation]:

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 
 import libcst as cst
 
-from agent.tasks.mutate.fingerprint import compiled, digest, future_flags
 from agent.tasks.mutate.model import Edit, applied
 from agent.tasks.mutate.source import Source
+from tools.fingerprint import compiled, digest, future_flags
 
 
 @dataclass(frozen=True, eq=False)
