@@ -57,7 +57,7 @@ class Attempt(ABC):
         """
 
     def others(self) -> Iterator[str]:
-        """To explore: diffs of the same attempt that solve the task as well."""
+        """To explore: diffs of the same attempt that solve the task as well. Raises BudgetSpent."""
         return iter(())
 
     def open_short(self) -> None:

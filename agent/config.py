@@ -30,8 +30,9 @@ class Settings(BaseModel):
 
     `model` edits, and plans and criticises as well, unless `planner` and `critic` name others.
     `strategies` are the kinds of attempts that a policy without tool calling makes. To `explore` is
-    to make all attempts, none of them greedy, also when one is verified: what rollouts do. `rounds`
-    are revisions in a conversation, and four places each to fill in.
+    to make all attempts, none of them greedy, and to judge all answers that may be right, also when
+    one is verified: what rollouts do. `rounds` are revisions in a conversation, and four places
+    each to fill in.
     `with_test` keeps a test that the policy wrote to show the bug as a part of the patch.
     `protected` are files that no patch may change, as paths or patterns; entries `!PATH` name the
     only ones that one may. `checks` and `fix_timeout`, the seconds that it may try, are for `agent

@@ -8,11 +8,12 @@ that is known, which an attempt has alone, a group of eight; what they propose i
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.context.prompts import render
 from agent.holes import MAX_CHARACTERS, Hole, grammar, holes, question
-from agent.trying import CONFIRMED, Trying
+from agent.trying import Trying
 from agent.workspace import timed
 from policies.base import Constraint, ContextOverflow, Message, Sampling
 from tools.codemap import Symbol
@@ -28,9 +29,10 @@ GAP_WEIGHT = 0.7
 
 @dataclass
 class Infill(Trying):
-    """An attempt at four holes a round; `turn` counts the attempts before it."""
+    """An attempt at four holes a round, from a snapshot; `turn` counts the attempts before it."""
 
     turn: int = 0
+    start: str = ""
 
     def run(self) -> str | None:
         """Fill hole after hole until the tests pass; returns the diff. Raises BudgetSpent."""
@@ -38,6 +40,7 @@ class Infill(Trying):
         self.open_short()
         chosen = self.chosen()
         shown: set[str] = set()
+        asked = len(chosen)
         for first in range(0, len(chosen), HOLES_A_ROUND):
             edits: list[Edit] = []
             for self.round, hole in enumerate(chosen[first : first + HOLES_A_ROUND], first):
@@ -46,12 +49,22 @@ class Infill(Trying):
                     self.show(hole.symbol)
                 edits += self.fill(hole)
             if edits:
-                self.round = len(chosen) + CONFIRMED * (first // HOLES_A_ROUND)
+                self.round = asked
                 diff, _ = self.first_that_solves(edits, self.start, self.budget.seconds_left)
                 if diff:
                     return self.end("solved", diff)
+                asked = self.round + 1
         self.budget.check()
         return self.end("no place alone mends it")
+
+    def others(self) -> Iterator[str]:
+        """The diffs of other answers that solve the task; each is to be judged before the next."""
+        for edit in self.may_pass:
+            if edit in self.answers and edit not in self.tested:
+                self.budget.check()
+                diff = self.confirmed(edit, self.start, None)
+                if diff:
+                    yield diff
 
     def show(self, symbol: Symbol) -> None:
         """Add a definition to the prompt that this and all later holes share."""
@@ -84,7 +97,7 @@ class Infill(Trying):
         return [hole for _, _, hole in sorted(ranked, key=lambda item: (-item[0], item[1]))]
 
     def fill(self, hole: Hole) -> list[Edit]:
-        """Edits that put lines into a hole and make different programs."""
+        """Edits that put other lines into a hole; to explore, those that make other programs."""
         self.budget.check()
         self.say(question(hole), "edit")
         sampling = Sampling(
@@ -112,7 +125,8 @@ class Infill(Trying):
             whole = completion.finish_reason == "stop"
             if whole and written.strip():
                 edit = hole.edit(source, written)
-                edit = found.setdefault(program(edit, source), edit)
+                same = program(edit, source) if self.settings.explore else edit.text
+                edit = found.setdefault(same, edit)
                 _, alike = self.answers.get(edit, (self.round, ()))
                 if completion.text not in alike:
                     self.answers[edit] = self.round, (*alike, completion.text)

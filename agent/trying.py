@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
@@ -33,11 +33,10 @@ class Trying(Attempt):
     answers: dict[Edit, tuple[int, tuple[str, ...]]] = field(default_factory=dict, kw_only=True)
     """For the edits that the policy wrote, the round in which it did, and the answers that make the
     same program. Which ones do is found out here: code under test may not say so."""
-    start: str = field(default="", kw_only=True)
-    """The snapshot that the attempt began with."""
     tested: set[Edit] = field(default_factory=set, kw_only=True)
-    left: list[Edit] = field(default_factory=list, kw_only=True)
-    """Edits that were tested properly, and those that may pass when one was found that does."""
+    """Edits that were tested properly."""
+    may_pass: Sequence[Edit] = field(default=(), kw_only=True)
+    """Edits of those last tried that are not known to fail, when one of them was found to pass."""
 
     def first_that_solves(
         self, edits: Sequence[Edit], base: str, seconds: float, before: Edit | None = None
@@ -49,28 +48,22 @@ class Trying(Attempt):
         """
         self.budget.check()
         if self.workspace.command.framework != "pytest":
-            return self.one_by_one(edits, base, seconds), []
+            diff = self.one_by_one(edits, base, seconds)
+            self.may_pass = edits if diff else ()
+            return diff, []
         result = self.screened(edits, seconds)
         self.back(base, before)
         untold = [edits[n] for n in result.cold if n not in result.clean]
-        written = [edit for edit in untold if edit in self.answers and self.settings.explore]
+        cold = [edit for edit in untold if edit in self.answers and self.settings.explore]
         found = candidates(edits, result, self.evidence.voters)
-        diff = self.alone(written, base, before) or self.accepted(found, base, before)
-        self.left = [*written, *(option.edit for option in found)] if diff else []
+        diff = self.alone(cold, base, before) or self.accepted(found, base, before)
+        self.may_pass = [*cold, *(option.edit for option in found)] if diff else ()
         helpful = [
             edits[n]
             for n, trial in result.trials.items()
             if trial.clean is False and trial.passed > result.base
         ]
         return diff, helpful
-
-    def others(self) -> Iterator[str]:
-        """The diffs of other answers that solve the task; each is to be judged before the next."""
-        for edit in self.left:
-            if edit in self.answers and edit not in self.tested:
-                diff = self.confirmed(edit, self.start, None)
-                if diff:
-                    yield diff
 
     def back(self, base: str, before: Edit | None = None) -> None:
         """Put the sandbox back to a snapshot, with an edit made where one is given."""
@@ -90,9 +83,8 @@ class Trying(Attempt):
                 check_syntax(edit.path, source, edit.applied(source))
             except ToolError:
                 continue
-            self.make(edit)
-            diff = self.sandbox.diff(base)
-            if self.is_new(diff) and self.solved(self.test(diff)):
+            diff = self.confirmed(edit, base, None)
+            if diff:
                 return diff
             self.sandbox.restore(base)
         return None
@@ -127,7 +119,7 @@ class Trying(Attempt):
                 tried=len(result.trials),
                 clean=len(result.clean),
                 left_out=len(edits) - len(result.trials),
-                failed=tuple(answer for n in fail for answer in self.written(edits[n])),
+                failed=tuple(answer for n in fail for answer in self.saying(edits[n])),
                 seconds=result.seconds,
                 **self.tags("test"),
             )
@@ -167,6 +159,7 @@ class Trying(Attempt):
         Returns the diff of the first one that solves the task: to explore, an answer has a reward.
         """
         for edit in edits:
+            self.budget.check()
             diff = self.confirmed(edit, base, before)
             if diff:
                 return diff
@@ -198,7 +191,7 @@ class Trying(Attempt):
         self.session.emit(acted)
         self.session.emit(Observed(tool=SMALL_EDIT, ok=True, text=f"{edit.rule}\n{shown}", **tags))
 
-    def written(self, edit: Edit) -> list[tuple[int, str]]:
+    def saying(self, edit: Edit) -> list[tuple[int, str]]:
         """The answers of the policy that make an edit, each with its round."""
         number, answers = self.answers.get(edit, (0, ()))
         return [(number, answer) for answer in answers]

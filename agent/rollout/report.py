@@ -30,9 +30,9 @@ class Rolled(Document):
     its scored attempts; `pass_rate` is their mean with its 95 % interval. A trajectory is an
     attempt, or a sibling of an infilling group; `answers` counts these by task, the scored ones and
     those that solve it, and `pass_at` is over them, for k up to the fewest that were drawn of any
-    task (where fewer are scored, over these). `groups` teach a relative baseline something;
-    `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be run.
-    `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
+    task of which some were (where fewer are scored, over these). `groups` teach a relative baseline
+    something; `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be
+    run. `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
     time, of which the largest is what bounds it. `gold` counts the rows in `gold.jsonl`.
     """
 
@@ -118,7 +118,8 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
 def _answers(
     drawn: Sequence[Batch], found: Sequence[Trajectory]
 ) -> tuple[dict[str, tuple[int, int]], int]:
-    """By task, the scored answers and those that solve it; and the fewest drawn of any task."""
+    """By task, the scored answers and those that solve it; and the fewest drawn of a task, where
+    any were."""
     tasks = {batch.trajectory: batch.instance_id for batch in drawn}
     answers: dict[str, list[bool]] = {task: [] for task in tasks.values()}
     counts = Counter(dict.fromkeys(answers, 0))
@@ -128,7 +129,7 @@ def _answers(
             counts[task] += 1
             answers[task] += [one.reward >= SOLVED] if one.reward is not None else []
     scored = {task: (len(seen), sum(seen)) for task, seen in sorted(answers.items())}
-    return scored, min(counts.values(), default=0)
+    return scored, min(filter(None, counts.values()), default=0)
 
 
 def table(rolled: Rolled) -> Table:

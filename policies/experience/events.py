@@ -176,7 +176,10 @@ class Judged(_Event):
 
 
 class AttemptEnded(_Event):
-    """Why an attempt stopped: solved, rounds, stuck, budget, or error."""
+    """Why an attempt stopped: solved, rounds, stuck, budget, or error.
+
+    Its patch is judged after it; in a rollout further answers of the attempt are tried and judged.
+    """
 
     kind: Literal["attempt_ended"] = "attempt_ended"
     reason: str

@@ -6,7 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
-from policies.experience.events import Acted, Event, Judged, Patched, Sampled, Screened, Tested
+from policies.experience.events import (
+    Acted,
+    AttemptEnded,
+    Event,
+    Judged,
+    Patched,
+    Sampled,
+    Screened,
+    Tested,
+)
 from policies.experience.redact import redact
 from policies.learning.rewards import NO_CHANGE, components_of
 
@@ -19,7 +28,8 @@ _Components = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Ending:
-    """How an attempt ended. `verdicts` are those of the run so far, by the diffs judged."""
+    """How an attempt ended, and whether it was `judged`. `verdicts` are those of the run so far, by
+    the diffs that were judged."""
 
     reason: str
     judged: bool = False
@@ -44,10 +54,12 @@ def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fa
     """Each sibling of an attempt, with what came of the edit that it wrote, or chose.
 
     Edits without a verdict were not tried any more, unless a test failed with them, or did not end:
-    in bulk, or alone. Answers that make the same program have the same fate.
+    in bulk, or alone. Answers that make the same program have the same fate. A choice was tried at
+    once; others may have been after it that look the same.
     """
     made = [(place, e) for place, e in enumerate(events) if isinstance(e, Acted)]
-    last = made[-1][1] if made else None
+    end = next((n for n, e in enumerate(events) if isinstance(e, AttemptEnded)), len(events))
+    final = max((place for place, _ in made if place < end), default=-1)
     failed = {answer for e in events if isinstance(e, Screened) for answer in e.failed}
     in_bulk = any(isinstance(e, Screened) for e in events)
     for place, sample in enumerate(events):
@@ -56,19 +68,20 @@ def fates(events: Sequence[Event], ending: Ending) -> Iterator[tuple[Sampled, Fa
         choice = is_choice(sample)
         text = redact(sample.text)[0]
         mine = [
-            (at, e)
+            at
             for at, e in made
             if (_chosen(e) == text if choice else e.round == sample.round and _wrote(e, text))
             and at > place
         ]
-        verdict = _verdict(events, mine[-1][0], ending) if mine else None
+        tried = mine[0 if choice else -1] if mine else -1
+        verdict = _verdict(events, tried, ending) if mine else None
         if sample.finish_reason == "length":
             fate = Fate(NO_CHANGE)
         elif verdict is not None:
             fate = Fate(components_of(verdict), verified=verdict.verified)
-        elif mine and mine[-1][1] is last and ending.reason == "solved":
+        elif mine and tried == final and ending.reason == "solved":
             fate = Fate(None, NOT_JUDGED)
-        elif mine and not _tested(events, mine[-1][0]):
+        elif mine and not _tested(events, tried):
             fate = Fate(None, TIMED_OUT if ending.timed_out else NOT_JUDGED)
         elif mine or (sample.round, text) in failed:
             fate = Fate(NO_CHANGE)

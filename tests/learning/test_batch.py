@@ -223,6 +223,18 @@ def test_a_sibling_that_failed_when_all_were_tried_in_bulk_has_nothing(play):
     assert [one.reward for one in play.read()] == [0.0, 1.0, 0.0, None]
 
 
+def test_answers_tried_after_the_first_right_one_have_their_own_verdicts(play):
+    infill(play, fenced("x = a"), fenced("x = b"), fenced("x = c"), fenced("x = d"))
+    play.session.emit(e.Screened(tried=4, clean=3, left_out=0, seconds=0.0, **at(1, 4)))
+    play.act(fenced("x = a"), 1)
+    play.end(1, "solved")
+    play.judge(1)
+    play.act(fenced("x = b"), 1)
+    play.judge(1)
+    play.act(fenced("x = c"), 1)
+    assert [one.reward for one in play.read()] == [1.0, 1.0, 0.0, None]
+
+
 def test_siblings_that_write_the_same_program_share_its_reward(play):
     infill(play, fenced("x = a"), fenced("x = (a)"), fenced("x = b"), fenced("x = (b)"))
     play.act(fenced("x = a"), 1, alike=[fenced("x = (a)")])

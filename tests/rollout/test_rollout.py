@@ -114,13 +114,13 @@ def test_what_hangs_or_changes_nothing_is_not_solved(tasks, tmp_path):
     assert (rolled["answers"], rolled["unscored"]) == ({"shop": [8, 0]}, {})
 
 
-@pytest.mark.parametrize(("right", "solved"), [("(number - 1) * size", 6), ("size - size", 0)])
+@pytest.mark.parametrize(("right", "solved"), [("(number - 1) * size", 1), ("size - size", 0)])
 def test_answers_about_code_that_runs_at_import_have_a_reward(git_repo, tmp_path, right, solved):
     at_import = b"from shop.catalogue import page\n\nFIRST = page([1, 2], 1)\n"
     tasks = tmp_path / "tasks.jsonl"
     repo = git_repo({**shop.files(), "shop/__init__.py": at_import})
     write_instances(tasks, [shop_task(repo)])
-    replies = eight("number", "size", right)
+    replies = eight(right, "number", "size")
     more = ("--samples", "1", "--strategies", "infill", "--known-places")
     rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
     assert (rolled["answers"], rolled["unscored"]) == ({"shop": [8, solved]}, {})
