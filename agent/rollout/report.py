@@ -31,9 +31,9 @@ class Rolled(Document):
     attempt, or a sibling of an infilling group; `answers` counts these by task, the scored ones and
     those that solve it, and `pass_at` is over them, for k up to the fewest that were drawn of any
     task of which some were (where fewer are scored, over these). `groups` teach a relative baseline
-    something; `left_out` counts the trajectories that do not, by reason. `failed` tasks could not be
-    run. `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of its
-    time, of which the largest is what bounds it. `gold` counts the rows in `gold.jsonl`.
+    something; `left_out` counts the trajectories that do not, by reason. `failed` tasks could not
+    be run. `per_hour`: scored trajectories in an hour of one process; `stages` are the shares of
+    its time, of which the largest is what bounds it. `gold` counts the rows in `gold.jsonl`.
     """
 
     name: Literal["apprentice.rollout"] = Field(default="apprentice.rollout", alias="schema")
