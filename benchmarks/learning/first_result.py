@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from unidiff import PatchSet
@@ -50,6 +51,7 @@ SETTINGS = {
     "ppo": ("save_every=1", "data.groups_per_step=4", "learning_rate=1e-4"),
 }
 SHOWN_K = (1, 4, 8)
+RESAMPLED = 4000
 
 
 @dataclass
@@ -268,24 +270,44 @@ def _agent(words: Sequence[Any]) -> dict[str, Any]:
 
 def _report(options: argparse.Namespace, state: State) -> None:
     shown = [f"pass@{k}" for k in SHOWN_K]
-    head = ["stage", "model", "tasks", *shown, "tampered", "unscored", "s an answer", "hours"]
+    head = ["stage", "model", "tasks", *shown, "pass@1 less warm's", "tampered", "unscored"]
+    head += ["s an answer", "hours"]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
-    for stage in STAGES:
-        if f"eval {stage}" not in state.done:
-            continue
-        path = options.out / f"eval-{stage}" / "summary.json"
-        rolled = Rolled.model_validate_json(path.read_text(encoding="utf-8"))
+    measured = {
+        stage: Rolled.model_validate_json(
+            (options.out / f"eval-{stage}" / "summary.json").read_text(encoding="utf-8")
+        )
+        for stage in STAGES
+        if f"eval {stage}" in state.done
+    }
+    for stage, rolled in measured.items():
         at = {
             found.k: f"{100 * found.estimate:.1f} % ({100 * found.low:.0f}–{100 * found.high:.0f})"
             for found in rolled.pass_at
         }
         cells = [stage, state.done.get(stage, ""), rolled.tasks, *(at.get(k, "") for k in SHOWN_K)]
-        cells += [rolled.tampered, sum(rolled.unscored.values())]
+        apart = ""
+        if "warm" in measured and stage != "warm":
+            points = [100 * x for x in difference(rolled.answers, measured["warm"].answers)]
+            apart = "{:+.1f} ({:+.1f} to {:+.1f})".format(*points)
+        cells += [apart, rolled.tampered, sum(rolled.unscored.values())]
         scored = sum(count for count, _ in rolled.answers.values())
         cells += [f"{rolled.seconds / max(1, scored):.1f}"]
         cells += [f"{state.hours(_learning(stage, len(state.seconds))):.1f}"]
         print(f"| {' | '.join(map(str, cells))} |")
     print("\nhours: rollouts and training, of the stages that it stands on as well")
+
+
+def difference(
+    ours: Mapping[str, tuple[int, int]], others: Mapping[str, tuple[int, int]]
+) -> tuple[float, float, float]:
+    """By how much more answers solve the same tasks: the mean over tasks, and a 95 % interval of it
+    by drawing tasks anew (Efron, 1979). Answers are given by task, as (scored, right)."""
+    both = [(ours[task], others[task]) for task in ours if task in others]
+    gaps = [a[1] / a[0] - b[1] / b[0] for a, b in both if a[0] and b[0]]
+    draw = random.Random(0)
+    means = sorted(fmean(draw.choices(gaps, k=len(gaps))) for _ in range(RESAMPLED))
+    return fmean(gaps), means[int(0.025 * RESAMPLED)], means[int(0.975 * RESAMPLED)]
 
 
 def _learning(stage: str, turns: int) -> list[str]:

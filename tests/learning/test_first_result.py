@@ -3,7 +3,7 @@
 import pytest
 
 from agent.tasks.instance import Instance
-from benchmarks.learning.first_result import informative, unseen
+from benchmarks.learning.first_result import difference, informative, unseen
 
 
 def task(name, wrong, right, line=2, path="a.py"):
@@ -32,3 +32,11 @@ def test_a_round_takes_what_is_solved_about_half_the_time():
     rates = {"never": 0.0, "always": 1.0, "half": 0.5, "often": 2 / 3}
     assert informative(rates, 2, turn=1) == ["half", "often"]
     assert set(informative(rates, 9, turn=2)) == set(rates)
+
+
+def test_the_difference_is_over_tasks_and_its_interval_holds_it():
+    before = {"a": (8, 4), "b": (8, 0), "c": (4, 0), "unscored": (0, 0)}
+    after = {"a": (8, 4), "b": (8, 6), "c": (8, 0), "unscored": (8, 8), "new": (8, 8)}
+    mean, low, high = difference(after, before)
+    assert mean == 0.25
+    assert (low, high) == (0.0, 0.75)
