@@ -7,9 +7,10 @@ untrained); `warm` (SFT on the known fixes of the train split, and on what the b
 `rejection` (the base anew, on all that and on what `warm` solves of PRACTICE, whose fixes nobody is
 shown: STaR, arXiv:2203.14465); `grpo` and `ppo` from `warm`, at first on its answers to PRACTICE,
 then in rounds of rollout and training on those tasks that are sometimes solved, until `--hours`
-each are spent. Both files are of the train split; what `warm` was shown it knows by heart, which
-teaches little. A sample is one answer: the lines for the place where the known fix has some,
-learned and measured alike, eight behind one prompt.
+each are spent. What `warm` was shown it knows by heart, which teaches little, so PRACTICE has other
+bugs, of libraries of the train and the dev split; held-out ones are never practised on. A sample is
+one answer: the lines for the place where the known fix has some, learned and measured alike, eight
+behind one prompt.
 Everything goes on where it was stopped; `--stage` runs one, `--report` prints what there is.
 """
 
@@ -158,7 +159,8 @@ def _mended(task: Instance) -> set[tuple[str, str, int | None]]:
 def _to_practise(options: argparse.Namespace, state: State) -> list[str]:
     practice, _ = read_instances(options.practice)
     known, _ = read_instances(options.tasks)
-    return unseen(choose(practice, "train"), choose(known, ids=state.done["rollout warm"]["rates"]))
+    allowed = [task for task in practice if task.split != "heldout"]
+    return unseen(allowed, choose(known, ids=state.done["rollout warm"]["rates"]))
 
 
 def _drawn_for(stage: str, turn: int) -> str:
