@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.attempt import Attempt
-from agent.config import Settings
+from agent.config import Settings, Strategy
 from agent.context.brief import Brief
 from agent.context.evidence import Evidence
 from agent.infill import Infill
@@ -27,6 +27,8 @@ from policies.base import ContextOverflow, Policy
 from policies.experience.events import AttemptEnded, Judged
 from tools.sandbox.base import Sandbox
 from tools.testing.results import TestRun
+
+ASKED: tuple[Strategy, ...] = ("infill", "conversation")
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,6 @@ def attempt_all(
             "settings": settings,
             "budget": budget,
             "number": number,
-            "temperature": temperature(settings, number),
             "seen": seen,
         }
         attempt = _attempt(policy, evidence, number, shared)
@@ -112,32 +113,44 @@ def solutions(attempt: Attempt, diff: str | None) -> Iterator[str]:
 def _attempt(
     policy: Policy, evidence: Evidence, number: int, shared: dict[str, Any]
 ) -> Attempt | None:
-    """A strong model converses. For a small one a search comes first; then it is asked in turn to
-    fill in what may be missing, and to converse. None when no strategy is left."""
-    strategies = shared["settings"].strategies
-    if policy.calls_tools:
-        return Loop(**shared)
-    if "search" in strategies:
-        if number == 0:
-            return Search(**shared, evidence=evidence)
-        number -= 1
-    others = [s for s in ("infill", "conversation") if s in strategies]
-    if not others:
+    """The attempt of this number; None when no strategy is left."""
+    settings: Settings = shared["settings"]
+    found = ("conversation", number) if policy.calls_tools else turn_of(settings, number)
+    if found is None:
         return None
-    turn, which = divmod(number, len(others))
-    if others[which] == "infill":
-        return Infill(**shared, evidence=evidence, turn=turn)
-    return Loop(**shared)
+    strategy, turn = found
+    shared = {**shared, "temperature": temperature(settings, turn)}
+    if strategy == "conversation":
+        return Loop(**shared)
+    if strategy == "search":
+        return Search(**shared, evidence=evidence)
+    return Infill(**shared, evidence=evidence, turn=turn)
 
 
-def temperature(settings: Settings, number: int) -> float:
-    """Greedy first; then around the configured temperature, warmer with every fourth sample.
+def turn_of(settings: Settings, number: int) -> tuple[Strategy, int] | None:
+    """What attempt `number` of a small model does, and how many of its kind went before.
 
-    To explore, all are drawn from one distribution.
+    A search comes first; then it is asked in turn to fill in what may be missing, and to converse.
+    """
+    if "search" in settings.strategies:
+        if number == 0:
+            return "search", 0
+        number -= 1
+    asked = [name for name in ASKED if name in settings.strategies]
+    if not asked:
+        return None
+    turn, place = divmod(number, len(asked))
+    return asked[place], turn
+
+
+def temperature(settings: Settings, turn: int) -> float:
+    """Of the conversations the first is greedy; the next are warmer and warmer, four at a time.
+    Infilling takes the same, but never so little that its samples are alike. To explore, all are
+    drawn from one distribution.
     """
     if settings.explore:
         return settings.temperature
-    return 0.0 if number == 0 else settings.temperature + 0.1 * ((number - 1) % 4)
+    return 0.0 if turn == 0 else settings.temperature + 0.1 * ((turn - 1) % 4)
 
 
 def judge(session: Session, verifier: Verifier, diff: str, budget: Budget, attempt: int) -> Verdict:

@@ -18,6 +18,7 @@ from agent.workspace import timed
 from policies.base import Constraint, ContextOverflow, Message, Sampling
 from tools.codemap import Symbol
 from tools.fingerprint import fingerprint
+from tools.languages import name_of
 from tools.repairs.edit import Edit
 
 SAMPLES_PER_HOLE, SAMPLES_OF_KNOWN = 3, 8
@@ -73,11 +74,16 @@ class Infill(Trying):
         self.session.prompt(message, attempt=self.number, round=None, phase="edit")
 
     def chosen(self) -> list[Hole]:
-        """The holes of this attempt: the next most suspicious ones, or the one that is known."""
+        """The holes of this attempt: the next most suspicious ones, or the one that is known.
+
+        Behind the last of them the first come again: warmer, and with another seed.
+        """
         place = self.evidence.place
         if place is None:
-            count = HOLES_A_ROUND * self.settings.rounds
-            return self.suspected()[self.turn * count : (self.turn + 1) * count]
+            every = self.suspected()
+            count = min(HOLES_A_ROUND * self.settings.rounds, len(every))
+            first = self.turn * count
+            return [every[at % len(every)] for at in range(first, first + count)]
         symbol = self.evidence.codemap.at(*place[:2])
         found = holes(symbol, self.evidence.source(symbol.id)) if symbol is not None else ()
         return [hole for hole in found if hole.place == place]
@@ -121,7 +127,7 @@ class Infill(Trying):
             self.budget.charge(completion.usage, seconds / len(completions))
             group = f"{self.number}.{self.round}"
             self.session.record(completion, sampling, limit, group=group, **self.tags("edit"))
-            written = completion.text.removeprefix("```python\n").removesuffix("\n```").rstrip()
+            written = completion.text.removeprefix(hole.fence).removesuffix("\n```").rstrip()
             whole = completion.finish_reason == "stop"
             if whole and written.strip():
                 edit = hole.edit(source, written)
@@ -135,5 +141,5 @@ class Infill(Trying):
 
 def program(edit: Edit, source: bytes) -> str:
     """What tells an edit from those that surely make the same program of `source`."""
-    python = edit.path.endswith(".py")
+    python = name_of(edit.path) == "python"
     return (fingerprint(edit.applied(source)) if python else None) or edit.text

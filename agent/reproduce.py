@@ -67,7 +67,7 @@ def write_reproductions(
             continue
         file = File(path, code.encode())
         sandbox.write(path, file.data)
-        run = workspace.test(sandbox, (path,))
+        run = workspace.test(sandbox, (path,), seconds=budget.seconds_left)
         budget.test_seconds += run.seconds
         sandbox.restore(base)
         why = refusal(run, issue)

@@ -7,7 +7,7 @@ The policy is asked only which of the edits that the tests accept is right.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.trying import Trying
@@ -39,14 +39,14 @@ class Search(Trying):
         base = self.sandbox.snapshot()
         files, scores = self.evidence.files, self.evidence.scores
         partly: list[Edit] = []
-        for batch in batches(self.ordered(files, scores)):
-            left = seconds - clock()
-            if left <= 0:
-                break
+        waiting = self.ordered(files, scores)
+        while waiting and (left := seconds - clock()) > 0:
+            batch, waiting = waiting[:BATCH], waiting[BATCH:]
             diff, helpful = self.first_that_solves(batch, base, left)
             if diff:
                 return self.end("solved", diff)
             partly += helpful
+            waiting = [*self.untold, *waiting]
         clock = timed()
         for edit in partly[:PARTLY]:
             left = PARTLY_SHARE * seconds - clock()
@@ -80,11 +80,6 @@ class Search(Trying):
                     found.append((edit.weight * max(seen or trust, LOWEST), place, edit))
         found.sort(key=lambda item: (-item[0], item[1]))
         return [edit for _, _, edit in found]
-
-
-def batches(edits: Sequence[Edit]) -> list[Sequence[Edit]]:
-    """The edits in pieces of a size that one screening takes."""
-    return [edits[at : at + BATCH] for at in range(0, len(edits), BATCH)]
 
 
 def shifted(

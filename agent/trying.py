@@ -37,6 +37,9 @@ class Trying(Attempt):
     """Edits that were tested properly."""
     may_pass: Sequence[Edit] = field(default=(), kw_only=True)
     """Edits of those last tried that are not known to fail, when one of them was found to pass."""
+    untold: Sequence[Edit] = field(default=(), kw_only=True)
+    """Edits of those last given that may still solve the task, after some that passed in bulk did
+    not: what passes in bulk keeps others from being tried."""
 
     def first_that_solves(
         self, edits: Sequence[Edit], base: str, seconds: float, before: Edit | None = None
@@ -47,16 +50,21 @@ class Trying(Attempt):
         given. When nothing is found the sandbox is left so. Raises BudgetSpent.
         """
         self.budget.check()
+        self.untold = ()
         if self.workspace.command.framework != "pytest":
             diff = self.one_by_one(edits, base, seconds)
             self.may_pass = edits if diff else ()
             return diff, []
         result = self.screened(edits, seconds)
         self.back(base, before)
-        untold = [edits[n] for n in result.cold if n not in result.clean]
-        cold = [edit for edit in untold if edit in self.answers and self.settings.explore]
+        late = [edits[n] for n in result.cold if n not in result.clean]
+        cold = [edit for edit in late if edit in self.answers and self.settings.explore]
         found = candidates(edits, result, self.evidence.voters)
         diff = self.alone(cold, base, before) or self.accepted(found, base, before)
+        if result.clean and not diff:
+            known = {*result.trials, *result.broken, *result.idle, *result.void} - {*result.clean}
+            others = (edit for n, edit in enumerate(edits) if n not in known)
+            self.untold = [edit for edit in others if edit not in self.tested]
         self.may_pass = [*cold, *(option.edit for option in found)] if diff else ()
         helpful = [
             edits[n]

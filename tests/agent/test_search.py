@@ -77,6 +77,41 @@ def test_nothing_is_asked_where_all_edits_that_pass_do_the_same(git_repo, tmp_pa
     assert sum(event.clean for event in of(Screened, report)) > 1
 
 
+def test_search_goes_on_behind_edits_that_only_seem_to_pass(
+    git_repo, tmp_path, strategies, monkeypatch
+):
+    strategies("search")
+    monkeypatch.setattr("agent.context.evidence.MAX_PROBES", 1)
+    monkeypatch.setattr("agent.trying.WANTED", 1)
+    monkeypatch.setattr("agent.trying.CONFIRMED", 1)
+    source = "def power(number, by):\n    return number * by\n"
+    tests = (
+        "import time\nfrom lib import power\n"
+        "\ndef test_quick():\n    assert power(2, 3) != 6\n"
+        "\ndef test_slow():\n    time.sleep(0.3)\n    assert power(2, 3) == 8\n"
+    )
+    repo = git_repo({"lib.py": source, "test_lib.py": tests})
+    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    assert report["status"] == "verified"
+    assert len([event for event in of(Screened, report) if event.clean]) > 1
+
+
+def test_places_come_again_when_all_were_tried(git_repo, tmp_path, strategies):
+    strategies("infill")
+    source = "def double(number):\n    return number + number + 1\n"
+    test = "from lib import double\n\ndef test_it():\n    assert double(2) == 4\n"
+    repo = git_repo({"lib.py": source, "test_lib.py": test})
+    model = shop.script(tmp_path, [{"text": "```python\nreturn 0\n```", "repeat": True}])
+    report = shop.solve(repo, model, "--samples", "3")
+    assert report["status"] == "not_solved"
+    asked = [sample for sample in of(Sampled, report) if sample.group]
+    assert [{s.group for s in asked if s.attempt == number} for number in range(3)] == [
+        {f"{number}.0", f"{number}.1"} for number in range(3)
+    ]
+    warmth = [next(s.sampling.temperature for s in asked if s.attempt == n) for n in range(3)]
+    assert warmth == sorted({*warmth})
+
+
 @pytest.mark.slow
 def test_two_edits_are_found_when_the_first_helps(git_repo, tmp_path, strategies):
     strategies("search")
