@@ -23,6 +23,7 @@ from policies.base import MALFORMED, Completion, Constraint
 from tools.base import Tool
 
 Choices = Mapping[str, Sequence[str]]
+PYTHON = "python"
 
 _FENCE = re.compile(r"^```[\w+-]*\n(.*?)^```\s*$", re.DOTALL | re.MULTILINE)
 
@@ -41,18 +42,29 @@ class Action:
 
 
 def constraint(
-    tools: Sequence[Tool[Any]], choices: Choices, *, calls_tools: bool, lines: int | None = None
+    tools: Sequence[Tool[Any]],
+    choices: Choices,
+    *,
+    calls_tools: bool,
+    lines: int | None = None,
+    language: str = PYTHON,
 ) -> Constraint:
     """What the policy may answer: one of these tools.
 
-    `choices` fixes the values of arguments, `lines` is the most that a block of text may have.
+    `choices` fixes the values of arguments, `lines` is the most that a block of text may have,
+    `language` what it is written in.
     """
     if calls_tools:
         return Constraint(tools=tuple(_declaration(tool, choices) for tool in tools))
-    return Constraint(grammar=grammar(tools, choices, lines))
+    return Constraint(grammar=grammar(tools, choices, lines, language))
 
 
-def grammar(tools: Sequence[Tool[Any]], choices: Choices, lines: int | None = None) -> str:
+def grammar(
+    tools: Sequence[Tool[Any]],
+    choices: Choices,
+    lines: int | None = None,
+    language: str = PYTHON,
+) -> str:
     """GBNF that admits exactly one well-formed action of one of the tools."""
     rules = {"root": " | ".join(_rule_name(tool.name) for tool in tools)}
     for tool in tools:
@@ -68,16 +80,16 @@ def grammar(tools: Sequence[Tool[Any]], choices: Choices, lines: int | None = No
         rules[_rule_name(tool.name)] = " ".join(parts)
     rules["words"] = r"[^\n`] [^\n]{0,240}"
     many = f"{{1,{lines}}}" if lines else "+"
-    rules["block"] = rf'"```python\n" line{many} "```"'
+    rules["block"] = rf'"```{language}\n" line{many} "```"'
     rules["line"] = r'"\n" | [^`\n] [^\n]* "\n"'
     return "\n".join(f"{name} ::= {body}" for name, body in rules.items())
 
 
-def form(tool: Tool[Any]) -> str:
+def form(tool: Tool[Any], language: str = PYTHON) -> str:
     """The text form of a tool, to be shown to a model."""
     lines = [tool.name]
     for field, body in _fields(tool):
-        lines += ["```python", f"<{field}>", "```"] if body else [f"{field}: <{field}>"]
+        lines += [f"```{language}", f"<{field}>", "```"] if body else [f"{field}: <{field}>"]
     return "\n".join(lines)
 
 

@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.actions import Action, FormatError, constraint, parse
+from agent.actions import PYTHON, Action, FormatError, constraint, parse
 from agent.config import Settings
 from agent.context.brief import Brief
+from agent.context.compact import superseded
 from agent.session import Session
 from agent.task import Budget
 from agent.verify.outcomes import is_green
 from agent.verify.protected import is_protected
 from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, Progress, Sampling
-from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase
+from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase, Shortened
+from policies.experience.prompt import shortened
 from policies.team import answering
 from tools.base import Observation, Tool
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
@@ -82,7 +84,12 @@ class Attempt(ABC):
         return run
 
     def ask(
-        self, phase: Phase, tools: list[Tool[Any]], choices: dict[str, list[str]], length: int
+        self,
+        phase: Phase,
+        tools: list[Tool[Any]],
+        choices: dict[str, list[str]],
+        length: int,
+        language: str = PYTHON,
     ) -> list[Action]:
         """One completion, stored, as actions; none when it is malformed (and the policy told)."""
         self.budget.check()
@@ -93,7 +100,10 @@ class Attempt(ABC):
             seed=self.settings.seed + 1000 * self.number + len(self.session.events),
         )
         policy, edits = answering(self.policy, phase)
-        limit = constraint(tools, choices, calls_tools=edits and policy.calls_tools)
+        free = edits and policy.calls_tools
+        limit = constraint(tools, choices, calls_tools=free, language=language)
+        if free:
+            self.shorten(self.policy.context_tokens - length, phase)
         messages = self.session.messages(self.number)
         clock = timed()
         completion = policy.sample(messages, 1, sampling, limit, self.progress)[0]
@@ -107,6 +117,13 @@ class Attempt(ABC):
             if phase == "edit" and not completion.tool_calls:
                 self.say(str(error), phase)
             return []
+
+    def shorten(self, room: int, phase: Phase) -> None:
+        """Leave old observations out of a prompt that does not fit into `room` tokens."""
+        messages = self.session.messages(self.number)
+        left_out = superseded(messages, room, self.policy.count_tokens)
+        if shortened(messages, left_out) != messages:
+            self.session.emit(Shortened(observations=left_out, **self.tags(phase)))
 
     def act(
         self, action: Action, tools: list[Tool[Any]], phase: Phase, *, teach: bool = True

@@ -33,6 +33,7 @@ class Settings(BaseModel):
     to make all attempts, none of them greedy, and to judge all answers that may be right, also when
     one is verified: what rollouts do. `rounds` are revisions in a conversation, and four places
     each to fill in.
+    `context_tokens` are 8192 for a local model and what is known of a hosted one, unless given.
     `with_test` keeps a test that the policy wrote to show the bug as a part of the patch.
     `protected` are files that no patch may change, as paths or patterns; entries `!PATH` name the
     only ones that one may. `checks` and `fix_timeout`, the seconds that it may try, are for `agent
@@ -57,7 +58,7 @@ class Settings(BaseModel):
     budget_tokens: int = Field(60_000, ge=100)
     timeout: float = Field(900.0, gt=0)
     test_timeout: float = Field(300.0, gt=0)
-    context_tokens: int = Field(8192, ge=1024)
+    context_tokens: int | None = Field(None, ge=1024)
     prompt_tokens: int = Field(1800, ge=400)
     temperature: float = Field(0.7, ge=0, le=2)
     seed: int = 0

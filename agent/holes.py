@@ -13,7 +13,7 @@ from agent.actions import literal
 from agent.context.prompts import render
 from agent.task import Place
 from tools.codemap import Symbol
-from tools.languages import language_of
+from tools.languages import name_of
 from tools.repairs.edit import Edit
 
 GAP_LINES = 6
@@ -62,6 +62,11 @@ class Hole:
     step: str = ""
 
     @property
+    def fence(self) -> str:
+        """The first line of a code block in its language."""
+        return f"```{name_of(self.symbol.path)}\n"
+
+    @property
     def kept(self) -> str:
         """What stands between `start` and `end`."""
         return self.original[len(self.start) : len(self.original) - len(self.end)]
@@ -85,8 +90,7 @@ class Hole:
 
 def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
     """The places of a definition that can be hidden: expressions, and the gaps between lines."""
-    language = language_of(symbol.path)
-    python = language is not None and language.name == "python"
+    python = name_of(symbol.path) == "python"
     statements = list(_statements(text, "([{" if python else "(["))
     step = _step([line for line in statements if line.whole])
     last = ""
@@ -171,8 +175,8 @@ def grammar(hole: Hole) -> str:
             for deeper in (hole.deeper, hole.deeper + MAX_NESTED)
         )
         more = rf'("\n" {later}){{0,{GAP_LINES - 1}}}'
-        return f'root ::= "```python\\n" {first} {more} "\\n```"\n{shared}'
-    start, end = literal(f"```python\n{hole.start}"), literal(f"{hole.end}\n```")
+        return f'root ::= {literal(hole.fence)} {first} {more} "\\n```"\n{shared}'
+    start, end = literal(hole.fence + hole.start), literal(f"{hole.end}\n```")
     return f"root ::= {start} other0 {end}\n{_other_than(hole.kept, hole.end)}\n{shared}"
 
 

@@ -12,12 +12,14 @@ from agent.actions import Action, form
 from agent.attempt import Attempt
 from agent.context.brief import views
 from agent.context.prompts import render
+from agent.testing import tests_tool
 from agent.thoughts import CRITIQUE, PLAN, SUBMIT
 from policies.experience.events import Phase
 from tools.base import Observation, Tool, capped
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
 from tools.files import LIST_FILES, READ_FILE, SEARCH
 from tools.git import GIT_DIFF, GIT_LOG, blame_tool
+from tools.languages import name_of
 from tools.shell import SHELL
 from tools.testing.results import TestRun
 
@@ -27,6 +29,7 @@ FREE_TOOLS = (
 )  # fmt: skip
 MISTAKES_PER_ROUND = 1
 PLAN_TOKENS = 160
+FREE_TOKENS = 2048
 DIFF_CHARACTERS = 2000
 
 
@@ -74,12 +77,14 @@ class Loop(Attempt):
         tools: list[Tool[Any]] = self.free_tools() if free else [EDIT_SYMBOL]
         choices = {} if free else {"symbol": [symbol]}
         source = self.brief.sources.get(symbol, "")
-        length = self.settings.context_tokens // 4 if free else 200 + len(source) // 2
-        text = render("edit", symbol=symbol, form=form(EDIT_SYMBOL), calls_tools=free)
+        most = min(FREE_TOKENS, self.policy.context_tokens // 4)
+        length = most if free else 200 + len(source) // 2
+        language = name_of(symbol.split("::", 1)[0])
+        text = render("edit", symbol=symbol, form=form(EDIT_SYMBOL, language), calls_tools=free)
         self.say(text, "edit")
         mistakes = 0
         for _ in range(self.settings.actions_per_round if free else 1 + MISTAKES_PER_ROUND):
-            actions = self.ask("edit", tools, choices, length)
+            actions = self.ask("edit", tools, choices, length, language)
             ok = bool(actions) and all([self.act(action, tools, "edit").ok for action in actions])
             if ok and (not free or any(action.tool == SUBMIT.name for action in actions)):
                 return
@@ -90,7 +95,8 @@ class Loop(Attempt):
     def free_tools(self) -> list[Tool[Any]]:
         """What a policy that calls tools may do."""
         root = self.workspace.spec.root
-        return [*FREE_TOOLS, *([blame_tool(root)] if root else [])]
+        own: list[Tool[Any]] = [tests_tool(self.workspace, self.budget)]
+        return [*FREE_TOOLS, *own, *([blame_tool(root)] if root else [])]
 
     def critique(self, symbol: str, run: TestRun, diff: str, *, kept: bool) -> str:
         """Show the policy its patch and the failures; ask what is wrong and what to change next."""

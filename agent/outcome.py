@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from agent.status import Status
 from agent.task import Budget
 from agent.verify.verifier import Verdict
-from policies.experience.events import Applied
+from policies.experience.events import Applied, Located
 from tools.sandbox.base import File
 from tools.testing.results import TestRun
 
@@ -19,7 +19,7 @@ class Outcome:
     `reproduction` is the test that the policy wrote from the issue, where it had to, and `votes`
     says how many of all the tests that it wrote so the patch passes, and how many these are.
     `rivals` counts other small edits that pass the same tests and do something else, None where
-    none was looked for.
+    none was looked for. `located` are the suspects, None where none was looked for.
     """
 
     status: Status
@@ -35,6 +35,7 @@ class Outcome:
     reproduction: File | None = None
     votes: tuple[int, int] | None = None
     rivals: int | None = None
+    located: Located | None = None
 
     @property
     def doubts(self) -> tuple[str, ...]:

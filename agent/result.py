@@ -11,6 +11,9 @@ from agent.outcome import Outcome
 from agent.status import Status
 from agent.verify.verifier import Verdict
 from policies.base import Usage
+from policies.experience.events import Basis
+
+SUSPECTS = 5
 
 
 class Judgement(Part):
@@ -63,12 +66,19 @@ class Ending(Document):
 
 
 class Result(Ending):
-    """A run with the outcome of every test by its id, before the patch and with it."""
+    """A run with the outcome of every test by its id, before the patch and with it.
+
+    `suspects` are the most suspicious symbols with their scores, best first, and `located_by` says
+    what they rest on: `tests` (what failing tests run; the surest), `frames` (where they fail) or
+    `words` (of the issue alone); null where none was looked for.
+    """
 
     name: Literal["apprentice.result"] = Field(default="apprentice.result", alias="schema")
     version: Literal[1] = 1
     tests_before: dict[str, str]
     tests_after: dict[str, str]
+    located_by: Basis | None
+    suspects: tuple[tuple[str, float], ...]
 
 
 def result_of(outcome: Outcome) -> Result:
@@ -95,6 +105,8 @@ def result_of(outcome: Outcome) -> Result:
         tokens=budget.usage if budget else Usage(),
         tests_before=dict(outcome.before.outcomes) if outcome.before else {},
         tests_after=dict(verdict.after) if verdict else {},
+        located_by=outcome.located.on if outcome.located else None,
+        suspects=outcome.located.symbols[:SUSPECTS] if outcome.located else (),
     )
 
 

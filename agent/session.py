@@ -9,6 +9,7 @@ from typing import Any
 
 from policies.base import Completion, Constraint, Message, Progress, Sampling
 from policies.experience.events import Event, Phase, Prompted, Sampled, Tested, TestLabel
+from policies.experience.prompt import prompt_of
 from policies.experience.redact import redact
 from policies.experience.store import Writer
 from tools.testing.results import TestRun
@@ -55,24 +56,8 @@ class Session:
         self.emit(Prompted(message=message, attempt=attempt, round=round, phase=phase))
 
     def messages(self, attempt: int, round: int | None = None) -> list[Message]:
-        """The prompt of an attempt: what all attempts share, then what is its own.
-
-        With a `round`, the prompt of that round alone: what the attempt says of no round, then
-        what it says in this one.
-        """
-        rendered: list[Message] = []
-        for event in self.events:
-            if round is None and event.attempt not in (None, attempt):
-                continue
-            if round is not None and (event.attempt != attempt or event.round not in (None, round)):
-                continue
-            if isinstance(event, Prompted):
-                rendered.append(event.message)
-            elif isinstance(event, Sampled) and event.chosen:
-                rendered.append(
-                    Message(role="assistant", content=event.text, tool_calls=event.tool_calls)
-                )
-        return rendered
+        """The prompt of an attempt as it stands; with a `round`, of that round alone."""
+        return prompt_of(self.events, attempt, round)
 
     def record(
         self,

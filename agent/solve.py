@@ -12,7 +12,7 @@ from agent.attempts import Attempts, attempt_all, judge
 from agent.config import Settings
 from agent.context.brief import Brief, make_brief
 from agent.context.evidence import Evidence
-from agent.context.localise import by_lines, localise
+from agent.context.localise import basis, by_lines, changeable, localise
 from agent.outcome import Outcome
 from agent.reproduce import count_votes, write_reproductions
 from agent.session import Listener, Session
@@ -88,6 +88,7 @@ class _Run:
     budget: Budget
     before: TestRun | None = None
     targets: tuple[str, ...] = ()
+    located: Located | None = None
     delivered: Outcome | None = None
     reproduction: File | None = None
     voters: Mapping[File, Sequence[str]] = dataclasses.field(default_factory=dict)
@@ -180,7 +181,13 @@ class _Run:
             self.budget.test_seconds += tracing()
             ranked = by_lines(codemap, ranked, scores)
             self.evidence = dataclasses.replace(self.evidence, ranked=ranked, scores=scores)
-        self.session.emit(Located(symbols=tuple(ranked[:20]), seconds=clock(), phase="prepare"))
+        self.located = Located(
+            symbols=tuple(ranked[:20]),
+            on=basis(codemap, traced, self.targets, ranked),
+            seconds=clock(),
+            phase="prepare",
+        )
+        self.session.emit(self.located)
         if not ranked:
             raise EnvironmentFailure(
                 "no source code was found that could be changed",
@@ -211,6 +218,7 @@ class _Run:
             evidence.codemap,
             evidence.files,
             evidence.ranked,
+            changeable=changeable(evidence.codemap, evidence.files, self.settings.protected),
             calls_tools=self.policy.calls_tools,
             prompt_tokens=self.settings.prompt_tokens,
             count=lambda text: self.policy.count_tokens([Message(role="user", content=text)]),
@@ -365,6 +373,7 @@ class _Run:
             reproduction=self.reproduction,
             votes=votes,
             rivals=rivals,
+            located=self.located,
         )
 
 

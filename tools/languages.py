@@ -221,6 +221,12 @@ def language_of(path: str) -> LanguageSpec | None:
     return _BY_EXTENSION.get(PurePosixPath(path).suffix.lower())
 
 
+def name_of(path: str) -> str:
+    """The name of a file's language, as a code block has it; empty for an unknown one."""
+    language = language_of(path)
+    return language.name if language else ""
+
+
 @cache
 def grammar(language: LanguageSpec) -> Grammar:
     """The tree-sitter grammar of a language, imported on first use."""

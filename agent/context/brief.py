@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from agent.context.prompts import render
 from tools.base import capped
@@ -13,6 +13,8 @@ from tools.testing.results import PASSING, TestRun
 MAX_SUSPECTS = 8
 MAX_FAILURES = 3
 MESSAGE_CHARACTERS = 900
+LEAST_ISSUE_CHARACTERS = 600
+MAX_NEIGHBOURS = 8
 
 
 @dataclass(frozen=True)
@@ -43,43 +45,70 @@ def make_brief(
     files: Mapping[str, bytes],
     ranked: Sequence[tuple[str, float]],
     *,
+    changeable: Collection[str],
     calls_tools: bool,
     prompt_tokens: int,
     count: Callable[[str], int],
 ) -> Brief:
-    """Pack issue, failures and suspects into at most `prompt_tokens` (as `count` counts).
+    """Pack issue, failures, suspects, and by signature what suspects call and are called by, where
+    it is `changeable`.
 
-    The first suspect is always shown in full; what does not fit is shown by signature.
+    That is at most `prompt_tokens` (as `count` counts), unless the first suspect alone is more: it
+    is always shown in full. A suspect that does not fit is shown by signature, a long issue without
+    its middle.
     """
     suspects = [codemap.symbols[name] for name, _ in ranked[:MAX_SUSPECTS]]
     sources = {s.id: s.text(files[s.path]) for s in suspects}
     tests = {t: _test_source(codemap, files, t) for t in targets}
     failures = views(run, targets, tests)
     shown: list[Symbol] = []
+    told, room = issue, len(issue)
 
-    def text(shown: Sequence[Symbol], failures: Sequence[FailureView]) -> str:
-        others = [s for s in suspects if s not in shown]
+    def text(
+        shown: Sequence[Symbol], failures: Sequence[FailureView], more: Sequence[Symbol] = ()
+    ) -> str:
+        others = [*(s for s in suspects if s not in shown), *more]
         return render(
             "task",
-            issue=issue,
+            issue=told,
             failures=failures,
             suspects=[{"id": s.id, "source": sources[s.id]} for s in shown],
             others=[{"id": s.id, "signature": s.signature} for s in others],
         )
 
-    while len(failures) > 1 and count(text(suspects[:1], failures)) > prompt_tokens:
+    def too_long(shown: Sequence[Symbol], more: Sequence[Symbol] = ()) -> bool:
+        return count(text(shown, failures, more)) > prompt_tokens
+
+    while len(failures) > 1 and too_long(suspects[:1]):
         failures = failures[:-1]
+    infill_task = render("infill_task", issue=issue, failures=failures)
+    while room > LEAST_ISSUE_CHARACTERS and too_long(suspects[:1]):
+        room = max(LEAST_ISSUE_CHARACTERS, room * 2 // 3)
+        told, _ = capped(issue, room)
+    if too_long(suspects[:1]):
+        failures = [replace(failure, source="") for failure in failures]
     for symbol in suspects:
-        if shown and count(text([*shown, symbol], failures)) > prompt_tokens:
-            continue
-        shown.append(symbol)
+        if not shown or not too_long([*shown, symbol]):
+            shown.append(symbol)
+    near: list[Symbol] = []
+    for symbol in neighbours(codemap, shown):
+        new = symbol.id in changeable and symbol not in suspects and len(near) < MAX_NEIGHBOURS
+        if new and not too_long(shown, [*near, symbol]):
+            near.append(symbol)
     return Brief(
         system=render("system", calls_tools=calls_tools),
-        task=text(shown, failures),
+        task=text(shown, failures, near),
         sources={s.id: sources[s.id] for s in shown},
         infill_system=render("infill_system"),
-        infill_task=render("infill_task", issue=issue, failures=failures),
+        infill_task=infill_task,
     )
+
+
+def neighbours(codemap: Codemap, shown: Sequence[Symbol]) -> list[Symbol]:
+    """What these symbols call, then what calls them."""
+    called = [symbol for each in shown for symbol in codemap.callees(each)]
+    calling = [symbol for each in shown for symbol in codemap.callers(each)]
+    return list({symbol.id: symbol for symbol in (*called, *calling)}.values())
 
 
 def views(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from agent.context.evidence import ochiai
 from agent.context.lexical import by_words
 from agent.verify.protected import is_protected
-from tools.codemap import MODULE, Codemap, inline_tests
+from policies.experience.events import Basis
+from tools.codemap import MODULE, Codemap, Symbol, inline_tests
 from tools.testing.results import TestRun
 
 FRAME_WEIGHT = 0.5
@@ -36,15 +37,7 @@ def localise(
 
     `run` may carry calls (a traced run); without them frames and words alone decide.
     """
-    tests = {test.id for path, data in files.items() for test in inline_tests(path, data)}
-    eligible = {
-        symbol.id: symbol
-        for symbol in codemap
-        if symbol.kind != "class"
-        and symbol.qualname != MODULE
-        and symbol.id not in tests
-        and not is_protected(symbol.path, protected)
-    }
+    eligible = changeable(codemap, files, protected)
     scores: defaultdict[str, float] = defaultdict(float)
     scores.update(_ochiai(codemap, run, targets))
     for test in targets:
@@ -62,6 +55,35 @@ def localise(
         for name, score in by_words(codemap, files, list(eligible.values()), issue).items():
             scores[name] += score
     return _sorted({name: score for name, score in scores.items() if name in eligible})
+
+
+def changeable(
+    codemap: Codemap, files: Mapping[str, bytes], protected: Sequence[str] = ()
+) -> dict[str, Symbol]:
+    """The definitions that a fix may change, by id: no classes as a whole, and no tests."""
+    tests = {test.id for path, data in files.items() for test in inline_tests(path, data)}
+    return {
+        symbol.id: symbol
+        for symbol in codemap
+        if symbol.kind != "class"
+        and symbol.qualname != MODULE
+        and symbol.id not in tests
+        and not is_protected(symbol.path, protected)
+    }
+
+
+def basis(codemap: Codemap, run: TestRun, targets: Collection[str], ranked: Ranked) -> Basis:
+    """What a ranking by `localise` rests on; the first is the surest (docs/figures.md)."""
+    suspects = {name for name, _ in ranked}
+    failures = [run.failures[test] for test in targets if test in run.failures]
+    called = ((path, line) for test in targets for path, _, line in run.calls.get(test, ()))
+    framed = ((frame.path, frame.line) for failure in failures for frame in failure.frames)
+
+    def holds(places: Iterable[tuple[str, int]]) -> bool:
+        symbols = (codemap.at(*place) for place in places)
+        return any(symbol.id in suspects for symbol in symbols if symbol)
+
+    return "tests" if holds(called) else "frames" if holds(framed) else "words"
 
 
 def by_lines(codemap: Codemap, ranked: Ranked, scores: Mapping[tuple[str, int], float]) -> Ranked:

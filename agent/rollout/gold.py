@@ -21,6 +21,7 @@ from agent.thoughts import PLAN
 from policies.base import Message
 from tools.codemap import MODULE, Symbol, parse
 from tools.edit import EDIT_SYMBOL
+from tools.languages import name_of
 from tools.repairs.edit import Edit
 
 _CAUSE_CHARACTERS = 160
@@ -114,7 +115,7 @@ def fill_conversation(prompt: Sequence[Message], fill: GoldFill) -> list[dict[st
 
     `prompt` are the messages of an attempt by infilling that all its holes share.
     """
-    answer = f"```python\n{fill.written}\n```"
+    answer = f"{fill.hole.fence}{fill.written}\n```"
     messages = [
         *prompt,
         Message(role="user", content=question(fill.hole)),
@@ -130,7 +131,12 @@ def plan_answer(edit: GoldEdit) -> str:
 
 def edit_answer(edit: GoldEdit) -> str:
     """What to answer when asked for the corrected definition."""
-    return f"{EDIT_SYMBOL.name}\nsymbol: {edit.symbol}\n```python\n{edit.code.rstrip()}\n```"
+    code = f"```{_language(edit)}\n{edit.code.rstrip()}\n```"
+    return f"{EDIT_SYMBOL.name}\nsymbol: {edit.symbol}\n{code}"
+
+
+def _language(edit: GoldEdit) -> str:
+    return name_of(edit.symbol.split("::", 1)[0])
 
 
 def gold_conversation(prompt: Sequence[Message], edit: GoldEdit) -> list[dict[str, str]]:
@@ -143,7 +149,8 @@ def gold_conversation(prompt: Sequence[Message], edit: GoldEdit) -> list[dict[st
         said = parse_text(text, [tool])
         if said.arguments["symbol"] != edit.symbol or "\n```" in edit.code:
             raise UsageError(f"the fix of {edit.symbol} cannot be said as {tool.name}")
-    ask = render("edit", symbol=edit.symbol, form=form(EDIT_SYMBOL), calls_tools=False)
+    shown = form(EDIT_SYMBOL, _language(edit))
+    ask = render("edit", symbol=edit.symbol, form=shown, calls_tools=False)
     messages = [
         *prompt,
         Message(role="assistant", content=plan_answer(edit)),

@@ -17,6 +17,7 @@ from policies.experience.events import (
     Prepared,
     Sampled,
     Screened,
+    Shortened,
     TaskStarted,
     Tested,
 )
@@ -36,9 +37,12 @@ def line(event: Event | Progress) -> str:
             return f"tests     {event.label}: {counts(event)} in {event.seconds:.1f} s"
         case Screened():
             return f"edits     {event.tried} tried, {event.clean} pass, in {event.seconds:.1f} s"
+        case Shortened():
+            return f"shortened the oldest {event.observations} observations leave the prompt"
         case Located(symbols=symbols):
             names = ", ".join(f"{printable(name)} ({score:.2f})" for name, score in symbols[:3])
-            return f"suspects  {names or 'none'}"
+            unsure = ", by the words of the issue alone" if event.on == "words" else ""
+            return f"suspects  {names or 'none'}{unsure}"
         case Sampled():
             speed = event.usage.completion / event.seconds if event.seconds else 0.0
             head = printable(" ".join(event.text.split()))[:90]

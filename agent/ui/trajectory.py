@@ -29,6 +29,7 @@ from policies.experience.events import (
     Prompted,
     Sampled,
     Screened,
+    Shortened,
     TaskStarted,
     Tested,
 )
@@ -193,6 +194,10 @@ def _screened(event: Screened, _: Caps | None) -> Text:
     )
 
 
+def _shortened(event: Shortened, _: Caps | None) -> Text:
+    return _titled("prompt shortened", f"by the oldest {event.observations} observations")
+
+
 def _located(event: Located, caps: Caps | None) -> Text:
     text = _titled("suspects", duration(event.seconds))
     symbols = [f"{score:.3f}  {symbol}" for symbol, score in event.symbols]
@@ -268,6 +273,7 @@ _RENDERERS: dict[type, Callable[[Any, Caps | None], Text]] = {
     Acted: _acted,
     Observed: _observed,
     Screened: _screened,
+    Shortened: _shortened,
     Located: _located,
     Patched: _patched,
     Judged: _judged,

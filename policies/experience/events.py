@@ -19,6 +19,7 @@ Phase = Literal[
     "prepare", "reproduce", "plan", "edit", "test", "critique", "choose", "verify", "apply"
 ]
 TestLabel = Literal["baseline", "reproduction", "candidate", "verification"]
+Basis = Literal["tests", "frames", "words"]
 Outcome = Literal["passed", "failed", "error", "skipped", "xfailed", "xpassed", "hung"]
 FeedbackOutcome = Literal["kept", "merged", "reverted", "closed"]
 
@@ -61,6 +62,14 @@ class Prompted(_Event):
 
     kind: Literal["prompted"] = "prompted"
     message: Message
+
+
+class Shortened(_Event):
+    """From here on the prompt of the attempt is without the long ones of its oldest `observations`,
+    counted as messages with the role of a tool."""
+
+    kind: Literal["shortened"] = "shortened"
+    observations: int
 
 
 class Sampled(_Event):
@@ -146,10 +155,14 @@ class Screened(_Event):
 
 
 class Located(_Event):
-    """Suspected symbols, best first, as `path::qualname` with a score."""
+    """Suspected symbols, best first, as `path::qualname` with a score.
+
+    They rest `on` what failing tests run, where they fail, or the words of the issue alone.
+    """
 
     kind: Literal["located"] = "located"
     symbols: tuple[tuple[str, float], ...]
+    on: Basis = "words"
     seconds: float
 
 
@@ -226,6 +239,7 @@ Event = Annotated[
     TaskStarted
     | Prepared
     | Prompted
+    | Shortened
     | Sampled
     | Acted
     | Observed

@@ -8,13 +8,14 @@ from collections.abc import Iterable
 
 from pydantic import ValidationError
 
-from policies.base import Completion, Message, PolicyError
+from policies.base import Completion, PolicyError
 from policies.experience.database import StoreError
-from policies.experience.events import Event, Prompted, Sampled, TaskStarted
+from policies.experience.events import Event, Prompted, Sampled, Shortened, TaskStarted
+from policies.experience.prompt import prompt_of
 from policies.experience.store import Store
 from policies.scripted import Recorded, ReplayPolicy, digest_messages
 
-_CONTEXT_TOKENS = 8192
+_CONTEXT_TOKENS = 1_000_000
 
 
 def open_replay(name: str, context_tokens: int | None = None) -> ReplayPolicy:
@@ -29,20 +30,19 @@ def open_replay(name: str, context_tokens: int | None = None) -> ReplayPolicy:
 def replay(events: Iterable[Event], context_tokens: int | None = None) -> ReplayPolicy:
     """A policy that repeats the completions among `events`, with their tokens.
 
-    Prompts are put together as in the run: what all attempts share and what the attempt said
-    before; for a group of siblings, what the attempt said of no round or of theirs. The replay
-    stops where its prompts differ from these, for instance by a time in a test's output, and where
-    a request of the run left no completion. Raises PolicyError when `events` hold no completion
-    or a broken one.
+    Prompts are put together as in the run. The replay stops where its prompts differ from these,
+    for instance by a time in a test's output, where a request of the run left no completion, and
+    where a prompt was shortened. Raises PolicyError when `events` hold no completion or a broken
+    one.
     """
-    seen: list[Prompted | Sampled] = []
+    seen: list[Event] = []
     requests: list[tuple[str, str, list[Completion]]] = []
     written: dict[int | None, tuple[int, ...]] = {}
-    grammars = False
+    grammars, recorded = False, None
     for event in events:
         if isinstance(event, TaskStarted):
-            context_tokens = context_tokens or event.settings.get("context_tokens")
-        elif isinstance(event, Prompted):
+            recorded = event.settings.get("context_tokens")
+        elif isinstance(event, Prompted | Shortened):
             seen.append(event)
         elif isinstance(event, Sampled):
             grammars = grammars or event.grammar is not None
@@ -50,33 +50,16 @@ def replay(events: Iterable[Event], context_tokens: int | None = None) -> Replay
             if event.group and requests and requests[-1][0] == event.group:
                 requests[-1][2].append(completion)
             else:
-                requests.append((event.group, digest_messages(_prompt(seen, event)), [completion]))
+                prompt = prompt_of(seen, event.attempt, event.round if event.group else None)
+                requests.append((event.group, digest_messages(prompt), [completion]))
             seen.append(event)
     if not requests:
         raise PolicyError("nothing to replay: the trajectory holds no completion.")
     return ReplayPolicy(
         (Recorded(digest=digest, completions=tuple(drawn)) for _, digest, drawn in requests),
         calls_tools=not grammars,
-        context_tokens=context_tokens or _CONTEXT_TOKENS,
+        context_tokens=context_tokens or (recorded if grammars else None) or _CONTEXT_TOKENS,
     )
-
-
-def _prompt(seen: list[Prompted | Sampled], asked: Sampled) -> list[Message]:
-    """The messages that `asked` answers."""
-    messages = []
-    for event in seen:
-        if asked.group:
-            if event.attempt != asked.attempt or event.round not in (None, asked.round):
-                continue
-        elif event.attempt not in (None, asked.attempt):
-            continue
-        if isinstance(event, Prompted):
-            messages.append(event.message)
-        elif event.chosen:
-            messages.append(
-                Message(role="assistant", content=event.text, tool_calls=event.tool_calls)
-            )
-    return messages
 
 
 def _completion(event: Sampled, written: dict[int | None, tuple[int, ...]]) -> Completion:

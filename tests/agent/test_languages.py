@@ -28,15 +28,17 @@ def plan(symbol):
     return f"plan\ncause: it subtracts\nsymbol: {symbol}"
 
 
-def edit(symbol, code):
-    return f"edit_symbol\nsymbol: {symbol}\n```\n{code}\n```"
+def edit(symbol, code, language):
+    return f"edit_symbol\nsymbol: {symbol}\n```{language}\n{code}\n```"
 
 
 @pytest.mark.skipif(shutil.which("node", path=SYSTEM) is None, reason="node is not installed")
 def test_javascript(git_repo, tmp_path):
     repo = git_repo({**NODE, HERE: ADDS})
     fixed = SUM.partition("\nmodule")[0].replace("a - b", "a + b")
-    code, result = solve(repo, tmp_path, [plan("sum.js::sum"), edit("sum.js::sum", fixed)])
+    code, result = solve(
+        repo, tmp_path, [plan("sum.js::sum"), edit("sum.js::sum", fixed, "javascript")]
+    )
     assert (code, result["status"]) == (0, "verified"), result
     assert result["verdict"]["fixed"] == [f"{HERE}::adds"]
     assert "a + b" in (repo / "sum.js").read_text()
@@ -47,7 +49,7 @@ def test_rust(git_repo, tmp_path):
     repo = git_repo(CARGO)
     fixed = CRATE.partition("\n#[cfg")[0].rstrip().replace("a - b", "a + b")
     symbol = "src/lib.rs::add"
-    code, result = solve(repo, tmp_path, [plan(symbol), edit(symbol, fixed)])
+    code, result = solve(repo, tmp_path, [plan(symbol), edit(symbol, fixed, "rust")])
     assert (code, result["status"]) == (0, "verified"), result
     assert set(result["verdict"]["fixed"]) == {
         f"{UNIT}adds",

@@ -1,4 +1,4 @@
-"""The loop with the real small model: every token accounted for, no action lost to its format."""
+"""The loop with the real small model: every token accounted for, no finished action malformed."""
 
 import pytest
 

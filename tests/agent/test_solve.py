@@ -6,9 +6,12 @@ import pytest
 
 from agent.reproduce import imports, refusal
 from policies.experience.events import Finished, Judged, Prompted, Sampled, TaskStarted
+from policies.experience.prompt import prompt_of
 from policies.experience.store import Store
 from tests.agent import shop
 from tools.testing.results import Failure, TestRun
+
+FIRST_PAGE = "tests/test_shop.py::test_first_page"
 
 
 @pytest.fixture
@@ -79,18 +82,52 @@ def test_a_policy_that_calls_tools_works_freely(repo, tmp_path):
         ("read_file", {"path": "shop/catalogue.py"}),
         ("shell", {"command": "ls shop"}),
         ("edit_symbol", weaker),
+        ("run_tests", {"tests": [FIRST_PAGE, "tests/test_shop.py::test_none"]}),
         ("replace_text", better),
+        ("run_tests", {}),
         ("submit", {}),
     ]
     replies = [{"tool_calls": [{"name": n, "arguments": arguments}]} for n, arguments in calls]
     report = shop.solve(repo, shop.script(tmp_path, replies, calls_tools=True))
     assert report["status"] == "verified"
+    assert (report["located_by"], report["suspects"][0][0]) == ("tests", shop.SYMBOL)
     with Store.open() as store:
         events = list(store.events(store.resolve("last")))
+    before, after = (e.text for e in events if e.kind == "observed" and e.tool == "run_tests")
+    assert before.startswith("1 failed, 1 missing")
+    assert f"no result of tests/test_shop.py::test_none\n## {FIRST_PAGE}\n" in before
+    assert "failed" not in after
     refused = [e.text for e in events if e.kind == "observed" and not e.ok]
     assert refused == [
         "tests/test_shop.py::test_basket is protected: change the source, not the tests."
     ]
+
+
+def test_what_was_seen_long_ago_makes_room_for_more(git_repo, tmp_path):
+    lines = "".join(f"line {number} of the notes\n" for number in range(200))
+    repo = git_repo({**shop.files(), "notes.txt": lines})
+    better = {
+        "path": "shop/catalogue.py",
+        "old": "    start = number * size\n",
+        "new": "    start = (number - 1) * size\n",
+    }
+    calls = [
+        ("plan", {"cause": "x", "symbol": shop.SYMBOL}),
+        *[("read_file", {"path": "notes.txt"})] * 9,
+        ("replace_text", better),
+        ("submit", {}),
+    ]
+    replies = [{"tool_calls": [{"name": n, "arguments": arguments}]} for n, arguments in calls]
+    model = shop.script(tmp_path, replies, calls_tools=True, context_tokens=35_000)
+    report = shop.solve(repo, model, "--samples", "1", "--budget-tokens", "1000000")
+    assert report["status"] == "verified"
+    with Store.open() as store:
+        events = list(store.events(store.resolve("last")))
+    left_out = max(e.observations for e in events if e.kind == "shortened")
+    seen = [message for message in prompt_of(events, 0) if message.role == "tool"]
+    told = ["characters left out" in message.content for message in seen]
+    assert told == [False, *[True] * (left_out - 1), *[False] * (len(seen) - left_out)]
+    assert left_out > 1
 
 
 def test_uncommitted_work_is_kept_and_part_of_the_task(repo, tmp_path):

@@ -50,6 +50,7 @@ def trajectory() -> list[e.Event]:
             attempt=0,
             phase="test",
         ),
+        e.Shortened(observations=2, phase="edit", attempt=0),
         e.Located(symbols=(("calc.py::add", 0.91),), seconds=0.01, phase="reproduce"),
         e.Prompted(
             message=Message(role="user", content="Fix it.\n" + "context line\n" * 400),

@@ -67,7 +67,7 @@ def test_the_users_own_roots_bind_the_client(repo, git_repo):
 def test_an_answer_can_be_sent_whatever_bytes_a_name_has():
     ended = Result(
         **dict.fromkeys(("attempts", "seconds", "model_seconds", "test_seconds", "exit_code"), 0),
-        **dict.fromkeys(("verdict", "applied", "rivals", "votes")),
+        **dict.fromkeys(("verdict", "applied", "rivals", "votes", "located_by")),
         **dict.fromkeys(("hint", "trajectory", "diff"), ""),
         status=Status.NOT_SOLVED,
         verified=False,
@@ -77,6 +77,7 @@ def test_an_answer_can_be_sent_whatever_bytes_a_name_has():
         tokens=Usage(),
         tests_before={"a": "passed", "b": "failed", "c": "passed"},
         tests_after={},
+        suspects=(),
     )
     answer = answer_of(ended)
     assert answer.tests_before == {"failed": 1, "passed": 2}
