@@ -79,6 +79,7 @@ def draw(
         trajectory=outcome.trajectory,
         attempts=outcome.attempts,
         solved=solved_attempts(found),
+        right=right_answers(found) if known_places else (),
         trajectories=sum(one.reward is not None for one in found),
         unscored=dict(Counter(one.why for one in found if one.reward is None)),
         tampered=sum(bool(one.components.get("tamper")) for one in found),
@@ -100,6 +101,12 @@ def solved_attempts(found: Iterable[Trajectory]) -> tuple[bool, ...]:
         elif one.why == TIMED_OUT:
             late.add(attempt)
     return tuple(solved for name, solved in attempts.items() if solved or name not in late)
+
+
+def right_answers(found: Iterable[Trajectory]) -> tuple[bool, ...]:
+    """Of each scored answer, whether it solves the task."""
+    rewards = (one.reward for one in found if not one.choice)
+    return tuple(reward >= SOLVED for reward in rewards if reward is not None)
 
 
 def open_jobs(settings: Settings, store: Path | None, stack: ExitStack) -> dict[str, Job]:

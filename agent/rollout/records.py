@@ -38,9 +38,9 @@ class Batch(BaseModel):
     """Samples of a task, drawn in one run. Seconds are wall time.
 
     Of the `samples` that were asked for, `attempts` began before time or tokens ran out; `solved`
-    says of each scored one whether it solved the task. `trajectories` are the scored ones, siblings
-    of infilling groups included; `unscored` counts the others by reason. `error` says why there is
-    no run.
+    says of each scored one whether it solved the task, `right` the same of each scored answer where
+    the place is known. `trajectories` are the scored ones, siblings of infilling groups included;
+    `unscored` counts the others by reason. `error` says why there is no run.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +51,7 @@ class Batch(BaseModel):
     trajectory: str = ""
     attempts: int = 0
     solved: tuple[bool, ...] = ()
+    right: tuple[bool, ...] = ()
     trajectories: int = 0
     unscored: Mapping[str, int] = {}
     tampered: int = 0

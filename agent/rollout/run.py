@@ -59,7 +59,7 @@ class Lane:
         if batch.error:
             self.schedule.give_up(drawn)
         else:
-            self.schedule.record(drawn, batch.solved)
+            self.schedule.record(drawn, told_by(batch))
 
 
 def roll_out(
@@ -72,7 +72,7 @@ def roll_out(
     done = folder.done()
     plan = folder.plan
     schedule = Schedule([i.instance_id for i in instances], plan.samples, even=plan.even)
-    schedule.resume((drawn_of(batch), batch.solved) for batch in done)
+    schedule.resume((drawn_of(batch), told_by(batch)) for batch in done)
     for batch in done:
         on_batch(batch)
     failed: list[Batch] = []
@@ -83,6 +83,14 @@ def roll_out(
             (failed if batch.error else done).append(batch)
             on_batch(batch)
     return [*done, *failed]
+
+
+def told_by(batch: Batch) -> tuple[bool, ...]:
+    """What a batch tells of its task's pass rate: its answers at a known place, else attempts.
+
+    Groups are of these answers: an attempt has eight, and is solved when any of them is right.
+    """
+    return batch.right or batch.solved
 
 
 def drawn_of(batch: Batch) -> Draw:

@@ -25,7 +25,8 @@ class Draw:
 
 @dataclass
 class Tally:
-    """What is known of a task: samples drawn or being drawn, those scored, and those solved."""
+    """What is known of a task: samples drawn or being drawn, how many of them (or of their answers)
+    were scored, and how many solved it."""
 
     batches: int = 0
     drawn: int = 0

@@ -191,7 +191,7 @@ def _recorder(run: Run) -> Any:
             row |= {name: float(logs[key]) for key, name in _NAMES.items() if key in logs}
             if "num_tokens" in logs:
                 tokens, self.tokens = float(logs["num_tokens"]) - self.tokens, logs["num_tokens"]
-                row["tokens_per_second"] = tokens / (now - self.before)
+                row["read_per_second"] = tokens / (now - self.before)
             row |= {"seconds": now - self.before, "memory_mb": peak_memory_mb()}
             self.before = now
             run.record(row, int(state.max_steps))

@@ -1,7 +1,8 @@
 """DPO and KTO on the store: what was verified against what failed on the same prompt.
 
 DPO: arXiv:2305.18290. KTO: arXiv:2402.01306. Rows are the exact tokens; in the turns of an attempt
-only what the policy wrote counts. The reference is the base with the adapter off.
+only what the policy wrote counts. The reference is the policy that training began with: the base,
+or the parent that it goes on from.
 """
 
 from __future__ import annotations
@@ -172,8 +173,8 @@ def _collate_pairs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _unpaired(groups: Groups, config: PreferenceConfig) -> list[dict[str, Any]]:
     """Single samples in an order that the seed decides, each with its label.
 
-    KTO estimates the distance from the reference on completions that answer another prompt: those
-    of a batch, moved on by one, as in the paper's code.
+    KTO estimates the distance from the reference on completions that answer another prompt: that of
+    the nearest sample before it which has another one, if any has.
     """
     singles = [
         (tokens, (one.reward or 0.0) >= 0.5)
@@ -184,21 +185,24 @@ def _unpaired(groups: Groups, config: PreferenceConfig) -> list[dict[str, Any]]:
     ]
     random.Random(config.seed).shuffle(singles)  # noqa: S311 - no secret
     rows = []
-    for start in range(0, len(singles), config.batch):
-        batch = singles[start : start + config.batch]
-        for place, (tokens, label) in enumerate(batch):
-            other = batch[place - 1][0]
-            mine, theirs = tokens.mask.index(True), other.mask.index(True)
-            rows.append(
-                {
-                    "ids": list(tokens.ids),
-                    "mask": list(map(int, tokens.mask)),
-                    "kl_ids": list(tokens.ids[:mine] + other.ids[theirs:]),
-                    "kl_mask": [0] * mine + list(map(int, other.mask[theirs:])),
-                    "label": label,
-                }
-            )
+    for place, (tokens, label) in enumerate(singles):
+        before = [other for other, _ in (singles[place:] + singles[:place])[::-1]]
+        other = next((one for one in before if _prompt(one) != _prompt(tokens)), before[0])
+        mine, theirs = tokens.mask.index(True), other.mask.index(True)
+        rows.append(
+            {
+                "ids": list(tokens.ids),
+                "mask": list(map(int, tokens.mask)),
+                "kl_ids": list(tokens.ids[:mine] + other.ids[theirs:]),
+                "kl_mask": [0] * mine + list(map(int, other.mask[theirs:])),
+                "label": label,
+            }
+        )
     return rows
+
+
+def _prompt(tokens: Tokens) -> tuple[int, ...]:
+    return tokens.ids[: tokens.mask.index(True)]
 
 
 def _collate_singles(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

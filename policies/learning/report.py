@@ -25,20 +25,21 @@ CURVES: Mapping[str, str] = {
     "grad_norm": "norm of the gradient before clipping",
     "accuracy": "share of pairs in the right order",
     "tokens_per_second": "trained tokens a second",
+    "read_per_second": "tokens a second, prompts included",
     "memory_mb": "peak memory (MB)",
 }
 _LIVE = (
     "loss", "value_loss", "reward", "kl", "kl_start", "entropy", "clip_fraction",
-    "tokens_per_second",
+    "tokens_per_second", "read_per_second",
 )  # fmt: skip
 _WIDTH, _HEIGHT = 72, 12
 
 
 def peak_memory_mb() -> float:
-    """Peak memory of this process: allocated on the GPU where there is one, else resident."""
-    cuda = _cuda()
-    if cuda is not None:
-        return float(cuda.max_memory_allocated()) / 2**20
+    """Peak memory of this process: allocated on the GPU where it uses one, else resident."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        return float(torch.cuda.max_memory_allocated()) / 2**20
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -135,8 +136,3 @@ def live(label: str, *, silent: bool = False) -> Iterator[Callable[[Row, int], N
             view.update(Group(*(Text(curve) for curve in curves), Text(line(row, total)), bar))
 
         yield show
-
-
-def _cuda() -> Any:
-    torch = sys.modules.get("torch")
-    return torch.cuda if torch is not None and torch.cuda.is_available() else None

@@ -50,11 +50,15 @@ def test_only_the_policys_tokens_count_in_pairs():
 
 def test_kto_answers_another_prompt_for_its_estimate():
     groups = random_groups(tiny_model(), groups=2, samples=4)
-    rows = _unpaired(groups, PreferenceConfig(batch=4))
+    rows = _unpaired(groups, PreferenceConfig(batch=3))
     assert sorted(row["label"] for row in rows) == [False] * 4 + [True] * 4
-    for start in (0, 4):
-        batch = rows[start : start + 4]
-        for place, row in enumerate(batch):
-            before = batch[place - 1]
-            assert row["kl_ids"] == row["ids"][:12] + before["ids"][12:]
-            assert row["kl_mask"][12:] == before["mask"][12:]
+    for row in rows:
+        others = [other for other in rows if other["ids"][:12] != row["ids"][:12]]
+        answers = [(other["ids"][12:], other["mask"][12:]) for other in others]
+        assert row["kl_ids"][:12] == row["ids"][:12]
+        assert (row["kl_ids"][12:], row["kl_mask"][12:]) in answers
+
+
+def test_kto_takes_another_answer_where_there_is_one_prompt():
+    rows = _unpaired(random_groups(tiny_model(), groups=1, samples=3), PreferenceConfig())
+    assert all(row["kl_ids"] != row["ids"] for row in rows)

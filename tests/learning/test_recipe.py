@@ -43,3 +43,19 @@ def test_rollout_train_and_evaluate(git_repo, tmp_path):
     )
     assert (summary["samples"], summary["unscored"]) == (1, 0)
     assert summary["model"] == f"{MODEL}@v1"
+
+
+def test_reinforcement_learning_takes_the_tokens_of_the_engine(git_repo, tmp_path):
+    tasks, out = tmp_path / "tasks.jsonl", tmp_path / "rollout"
+    write_instances(tasks, [shop_task(git_repo(shop.files()))])
+    places = ("--known-places", "--strategies", "infill", "--samples", "1", "--timeout", "120")
+    drawn = ("--ids", "shop", "--sandbox", "bubblewrap", *places)
+    rolled = run("rollout", tasks, "--model", MODEL, "--out", out, *drawn)
+    assert (rolled["answers"]["shop"][0], rolled["unscored"]) == (8, {})
+    alone = ("--steps", "1", "--set", "value_passes=0", "--set", "adapters.rank=4")
+    report = run(
+        "train", "ppo", "--model", MODEL, "--store", out, "--out", tmp_path / "ppo", *alone
+    )
+    lineage = read_lineage(adapters_root() / MODEL / "v1")
+    assert (report["model"], lineage.method) == (f"{MODEL}@v1", "ppo")
+    assert abs(lineage.metrics["drift"]["mean"]) < 0.1

@@ -1,9 +1,11 @@
 """Whole runs of GRPO and PPO: the known optimum, exact resumption, refused data."""
 
+import gc
 import random
 import signal
 import subprocess
 import sys
+from collections import defaultdict
 from dataclasses import replace
 
 import pytest
@@ -61,6 +63,40 @@ def test_the_known_optimum_is_reached(tmp_path, trainer):
         )
     assert rewards[0] < 0.5
     assert rewards[-1] > 0.97
+
+
+def copies(weights):
+    """Live tensors that hold one of these weights a second time."""
+    own = {weight.untyped_storage().data_ptr() for weight in weights}
+    by_shape = defaultdict(list)
+    for weight in weights:
+        by_shape[weight.shape].append(weight)
+    return [
+        found
+        for found in gc.get_objects()
+        if issubclass(type(found), torch.Tensor)
+        and found.untyped_storage().data_ptr() not in own
+        and any(torch.equal(found.detach(), weight) for weight in by_shape.get(found.shape, ()))
+    ]
+
+
+@pytest.mark.parametrize("trainer", ["grpo", "ppo"])
+def test_no_role_holds_a_copy_of_the_base(tmp_path, trainer):
+    base = open_base(trainer)
+    named = base.peft.named_parameters()
+    frozen = [weight for name, weight in named if "lora_" not in name and weight.dim() == 2]
+    data = open_data()
+    gc.collect()
+    before, held = len(copies(frozen)), []
+    hook = base.peft.get_base_model().model.register_forward_hook(
+        lambda *_: held.append(len(copies(frozen)))
+    )
+    train(trainer, base, data, CONFIGS[trainer], Run(tmp_path, {}, plots=False))
+    hook.remove()
+    assert len(held) > CONFIGS[trainer].steps
+    assert max(held) <= before
+    second = frozen[0].detach().clone()
+    assert any(found is second for found in copies(frozen))
 
 
 @pytest.mark.parametrize("trainer", ["grpo", "ppo"])

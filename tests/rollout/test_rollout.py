@@ -13,6 +13,7 @@ import pytest
 
 from agent.infill import SAMPLES_OF_KNOWN
 from agent.rollout.records import Batch
+from agent.rollout.run import told_by
 from agent.tasks.hide import unified_diff
 from agent.tasks.instance import write_instances
 from policies.experience.store import Store
@@ -95,6 +96,7 @@ def test_holes_are_filled_where_the_known_fix_does_it(tasks, tmp_path):
     rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
     (batch,) = batches(tmp_path / "out")
     assert batch.solved == (True, False)
+    assert told_by(batch) == (False, True, True, True, *[False] * 12)
     with Store.open(tmp_path / "out" / "experience.db") as store:
         (group,) = grouped(read(store, [batch.trajectory], RewardConfig())).groups
     assert group.rewards == (0.0, 1.0, 1.0, 1.0, *[0.0] * 12)
