@@ -288,16 +288,24 @@ def _report(options: argparse.Namespace, state: State) -> None:
             for found in rolled.pass_at
         }
         cells = [stage, state.done.get(stage, ""), rolled.tasks, *(at.get(k, "") for k in SHOWN_K)]
-        apart = ""
-        if "warm" in measured and stage != "warm":
-            points = [100 * x for x in difference(rolled.answers, measured["warm"].answers)]
-            apart = "{:+.1f} ({:+.1f} to {:+.1f})".format(*points)
+        apart = _apart(measured, stage, "warm") if stage != "warm" and "warm" in measured else ""
         cells += [apart, rolled.tampered, sum(rolled.unscored.values())]
         scored = sum(count for count, _ in rolled.answers.values())
         cells += [f"{rolled.seconds / max(1, scored):.1f}"]
         cells += [f"{state.hours(_learning(stage, len(state.seconds))):.1f}"]
         print(f"| {' | '.join(map(str, cells))} |")
+    untrained = [name for name in ("base", "larger") if name in measured]
+    for other in untrained:
+        learned = (name for name in measured if name not in untrained)
+        told = ", ".join(f"{name} {_apart(measured, name, other)}" for name in learned)
+        print(f"\npass@1 less that of {other}: {told}")
     print("\nhours: rollouts and training, of the stages that it stands on as well")
+
+
+def _apart(measured: Mapping[str, Rolled], stage: str, other: str) -> str:
+    """The difference of two stages in points, with its interval."""
+    found = difference(measured[stage].answers, measured[other].answers)
+    return "{:+.1f} ({:+.1f} to {:+.1f})".format(*(100 * share for share in found))
 
 
 def difference(
