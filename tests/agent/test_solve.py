@@ -12,11 +12,21 @@ from tests.agent import shop
 from tools.testing.results import Failure, TestRun
 
 FIRST_PAGE = "tests/test_shop.py::test_first_page"
+BETTER = {
+    "path": "shop/catalogue.py",
+    "old": "    start = number * size\n",
+    "new": "    start = (number - 1) * size\n",
+}
 
 
 @pytest.fixture
 def repo(git_repo):
     return git_repo(shop.files())
+
+
+def called(calls):
+    """Replies that call one tool each."""
+    return [{"tool_calls": [{"name": n, "arguments": arguments}]} for n, arguments in calls]
 
 
 def git(repo, *arguments):
@@ -72,23 +82,17 @@ def test_malformed_answers_are_explained_and_survived(repo, tmp_path):
 
 def test_a_policy_that_calls_tools_works_freely(repo, tmp_path):
     weaker = {"symbol": "tests/test_shop.py::test_basket", "code": "def test_basket(): pass"}
-    better = {
-        "path": "shop/catalogue.py",
-        "old": "    start = number * size\n",
-        "new": "    start = (number - 1) * size\n",
-    }
     calls = [
         ("plan", {"cause": "x", "symbol": shop.SYMBOL}),
         ("read_file", {"path": "shop/catalogue.py"}),
         ("shell", {"command": "ls shop"}),
         ("edit_symbol", weaker),
         ("run_tests", {"tests": [FIRST_PAGE, "tests/test_shop.py::test_none"]}),
-        ("replace_text", better),
+        ("replace_text", BETTER),
         ("run_tests", {}),
         ("submit", {}),
     ]
-    replies = [{"tool_calls": [{"name": n, "arguments": arguments}]} for n, arguments in calls]
-    report = shop.solve(repo, shop.script(tmp_path, replies, calls_tools=True))
+    report = shop.solve(repo, shop.script(tmp_path, called(calls), calls_tools=True))
     assert report["status"] == "verified"
     assert (report["located_by"], report["suspects"][0][0]) == ("tests", shop.SYMBOL)
     with Store.open() as store:
@@ -106,19 +110,13 @@ def test_a_policy_that_calls_tools_works_freely(repo, tmp_path):
 def test_what_was_seen_long_ago_makes_room_for_more(git_repo, tmp_path):
     lines = "".join(f"line {number} of the notes\n" for number in range(200))
     repo = git_repo({**shop.files(), "notes.txt": lines})
-    better = {
-        "path": "shop/catalogue.py",
-        "old": "    start = number * size\n",
-        "new": "    start = (number - 1) * size\n",
-    }
     calls = [
         ("plan", {"cause": "x", "symbol": shop.SYMBOL}),
         *[("read_file", {"path": "notes.txt"})] * 9,
-        ("replace_text", better),
+        ("replace_text", BETTER),
         ("submit", {}),
     ]
-    replies = [{"tool_calls": [{"name": n, "arguments": arguments}]} for n, arguments in calls]
-    model = shop.script(tmp_path, replies, calls_tools=True, context_tokens=35_000)
+    model = shop.script(tmp_path, called(calls), calls_tools=True, context_tokens=35_000)
     report = shop.solve(repo, model, "--samples", "1", "--budget-tokens", "1000000")
     assert report["status"] == "verified"
     with Store.open() as store:
@@ -352,8 +350,7 @@ def test_a_test_file_by_any_name_is_protected(git_repo, tmp_path):
         ("shell", command),
         ("submit", {}),
     ]
-    replies = [{"tool_calls": [{"name": n, "arguments": arguments}]} for n, arguments in calls]
-    model = shop.script(tmp_path, replies, calls_tools=True)
+    model = shop.script(tmp_path, called(calls), calls_tools=True)
     report = shop.solve(git_repo(files), model, "--samples", "1")
     assert report["status"] == "not_solved"
     with Store.open() as store:
