@@ -73,6 +73,17 @@ def estimates(
     return advantages, returns
 
 
+def values_before(
+    step: int, base: SharedBase, data: Data, config: PpoConfig, run: Run
+) -> list[torch.Tensor]:
+    """By sequence, the values of trained tokens (float32, on the CPU): all 0 before any step."""
+    import torch
+
+    if step == 0:
+        return [torch.zeros(tokens.trained) for tokens in data.sequences]
+    return recomputed(base, data, config.data, run, VALUE)
+
+
 def train(base: SharedBase, data: Data, config: PpoConfig, run: Run) -> Path:
     """Train the policy's and the value's adapter; returns the policy's folder.
 
@@ -90,7 +101,7 @@ def train(base: SharedBase, data: Data, config: PpoConfig, run: Run) -> Path:
     while step < steps:
         meter = Meter(run.workers)
         if step % per_epoch == 0:
-            run.extra["values"] = recomputed(base, data, config.data, run, VALUE)
+            run.extra["values"] = values_before(step, base, data, config, run)
         values = [tensor.to(base.device) for tensor in run.extra["values"]]
         advantages, returns = estimates(data, values, config)
         groups = data.order(step, config.data, config.seed)

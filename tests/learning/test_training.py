@@ -65,6 +65,14 @@ def test_the_known_optimum_is_reached(tmp_path, trainer):
     assert rewards[-1] > 0.97
 
 
+def test_values_begin_at_zero(tmp_path):
+    base, data, run = open_base("ppo"), open_data(), Run(tmp_path, {}, plots=False)
+    config = CONFIGS["ppo"]
+    known = ppo.values_before(0, base, data, config, run)
+    computed = ppo.values_before(1, base, data, config, run)
+    assert all(torch.equal(*both) for both in zip(known, computed, strict=True))
+
+
 def copies(weights):
     """Live tensors that hold one of these weights a second time."""
     own = {weight.untyped_storage().data_ptr() for weight in weights}
