@@ -39,7 +39,7 @@ class Loop(Attempt):
     def run(self) -> str | None:
         """Work until the tests pass and return the diff; None when rounds or ideas run out.
 
-        Raises BudgetSpent.
+        What tests write is no part of it. Raises BudgetSpent.
         """
         base = best = self.sandbox.snapshot()
         best_score = 0
@@ -53,14 +53,17 @@ class Loop(Attempt):
             if diff in diffs:
                 return self.end("stuck: the same patch again")
             diffs.append(diff)
+            made = self.sandbox.snapshot()
             run = self.test(diff)
+            if self.sandbox.diff(base) != diff:
+                self.sandbox.restore(made)
             if self.solved(run):
                 return self.end("solved", diff)
             if self.round + 1 == self.settings.rounds:
                 break
             kept = self.policy.calls_tools or self.score(run) > best_score
             if kept:
-                best, best_score = self.sandbox.snapshot(), self.score(run)
+                best, best_score = made, self.score(run)
             else:
                 self.sandbox.restore(best)
             symbol = self.critique(symbol, run, diff, kept=kept)

@@ -33,7 +33,8 @@ def tests_tool(workspace: Workspace, budget: Budget) -> Tool[RunTests]:
         except TestEnvironmentError as error:
             raise ToolError(str(error)) from error
         finally:
-            sandbox.restore(before)
+            if sandbox.diff(before):
+                sandbox.restore(before)
         budget.test_seconds += run.seconds
         shown = [f"## {view.id}\n{view.message}" for view in views(run, run.failing)]
         missing = [f"no result of {name}" for name in arguments.tests if name not in run.outcomes]

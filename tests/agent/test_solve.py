@@ -107,6 +107,28 @@ def test_a_policy_that_calls_tools_works_freely(repo, tmp_path):
     ]
 
 
+def test_what_tests_write_is_no_part_of_the_patch(git_repo, tmp_path):
+    writes = "import time\n\ndef test_log():\n    open(f'{time.time_ns()}.tmp', 'w').write('x')\n"
+    repo = git_repo({**shop.files(), "tests/test_log.py": writes})
+    there = "    wanted = text.casefold()\n"
+    breaks = {"path": BETTER["path"], "old": there, "new": "    wanted = text\n"}
+    calls = [
+        ("plan", {"cause": "x", "symbol": shop.SYMBOL}),
+        ("run_tests", {}),
+        ("replace_text", BETTER),
+        ("replace_text", breaks),
+        ("submit", {}),
+        ("critique", {"mistake": "x", "symbol": shop.SYMBOL}),
+        ("replace_text", {**breaks, "old": breaks["new"], "new": there}),
+        ("submit", {}),
+    ]
+    model = shop.script(tmp_path, called(calls), calls_tools=True)
+    report = shop.solve(repo, model, "--test", FIRST_PAGE)
+    assert (report["status"], report["files"]) == ("verified", ["shop/catalogue.py"])
+    assert ".tmp" not in report["diff"]
+    assert list(repo.glob("*.tmp")) == []
+
+
 def test_what_was_seen_long_ago_makes_room_for_more(git_repo, tmp_path):
     lines = "".join(f"line {number} of the notes\n" for number in range(200))
     repo = git_repo({**shop.files(), "notes.txt": lines})
