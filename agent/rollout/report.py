@@ -82,7 +82,7 @@ def summarise(folder: str, model: str, batches: Sequence[Batch], store: Store, g
     tests = sum(batch.test_seconds for batch in drawn)
     stages = dict(zip(STAGES, (thinking, tests, max(0.0, seconds - thinking - tests)), strict=True))
     found = read(store, [batch.trajectory for batch in drawn], RewardConfig())
-    groups = grouped(found)
+    groups = grouped(found, choices=False)
     answers, fewest = _answers(drawn, found)
     scored = sum(batch.trajectories for batch in drawn)
     return Rolled(

@@ -61,6 +61,7 @@ def train(request: Request, on_row: OnRow | None = None) -> Trained:
     groups = grouped(
         found,
         contrast=request.trainer not in ("ppo", "kto", "sft"),
+        choices=request.trainer not in ("grpo", "ppo"),
         longest=config.data.max_nodes if request.trainer in ("grpo", "ppo") else config.longest,
     )
     data = _data_digest(groups, rows)

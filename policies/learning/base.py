@@ -195,5 +195,5 @@ def _check(model: Any) -> None:
         raise LearningError(
             f"models whose logits are rescaled ({odd[0]}) cannot be trained here: take another."
         )
-    if getattr(model.config, "_attn_implementation", "sdpa") not in ("sdpa", "eager"):
+    if getattr(model.config, "_attn_implementation", "sdpa") != "sdpa":
         raise LearningError('load the model with attn_implementation="sdpa": trees need it.')

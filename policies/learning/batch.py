@@ -114,12 +114,18 @@ def trajectories(name: str, events: Iterable[Event], config: RewardConfig) -> li
 
 
 def grouped(
-    found: Iterable[Trajectory], *, contrast: bool = True, longest: int | None = None
+    found: Iterable[Trajectory],
+    *,
+    contrast: bool = True,
+    choices: bool = True,
+    longest: int | None = None,
 ) -> Groups:
     """Scored trajectories by prompt, in a stable order; none with a sequence above `longest` ids.
 
     With `contrast`, groups that teach nothing to a relative baseline are dropped: a single sample,
-    or equal rewards (DAPO, arXiv:2503.14476, section 3.2). What is left out is counted.
+    or equal rewards (DAPO, arXiv:2503.14476, section 3.2). Without `choices`, completions that
+    chose among edits are left out: they were greedy, no samples of the policy. What is left out is
+    counted.
     """
     left_out: Counter[str] = Counter()
     by_prompt: dict[str, list[Trajectory]] = defaultdict(list)
@@ -128,6 +134,8 @@ def grouped(
             left_out[one.why or "no tokens"] += 1
         elif one.reward is None:
             left_out[one.why or "unscored"] += 1
+        elif one.choice and not choices:
+            left_out["greedy choices"] += 1
         elif longest is not None and max(len(t.ids) for t in one.sequences) > longest:
             left_out[f"longer than {longest} tokens"] += 1
         else:

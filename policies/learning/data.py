@@ -60,12 +60,16 @@ class Data:
             yield chosen, pack([self.sequences[place] for place in chosen])
 
     def order(self, step: int, config: DataConfig, seed: int) -> list[int]:
-        """The groups of a step: all of them once an epoch, in an order that `seed` decides."""
+        """The groups of a step: all of them once an epoch, in an order that `seed` decides.
+
+        Steps are as even as can be: a last one of few groups would count as much as the others.
+        """
         epoch, place = divmod(step, self.steps_per_epoch(config))
         order = list(range(len(self.groups)))
         random.Random(f"{seed}/{epoch}").shuffle(order)  # noqa: S311 - no secret
-        start = place * config.groups_per_step
-        return order[start : start + config.groups_per_step]
+        steps = self.steps_per_epoch(config)
+        first, end = (at * len(order) // steps for at in (place, place + 1))
+        return order[first:end]
 
     def steps_per_epoch(self, config: DataConfig) -> int:
         """Steps in which every group comes once."""

@@ -89,7 +89,8 @@ def _function() -> Any:
                 share = logits.exp()
                 entropy[part] = -logits.mul_(share).sum(-1)
                 if gradient is not None:
-                    gradient[part] = weight[wanted] - share.to(weight.dtype) @ weight
+                    share[torch.arange(len(wanted), device=share.device), wanted] -= 1
+                    gradient[part] = -(share.to(weight.dtype) @ weight)
             if gradient is not None:
                 ctx.save_for_backward(gradient)
             ctx.mark_non_differentiable(entropy)

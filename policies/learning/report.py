@@ -18,7 +18,7 @@ CURVES: Mapping[str, str] = {
     "loss": "loss of the policy",
     "value_loss": "loss of the values",
     "kl": "KL divergence from the reference (nats a token)",
-    "kl_start": "KL divergence from the policy at the start (nats a token)",
+    "kl_start": "KL divergence of the policy at the start from this one (nats a token)",
     "entropy": "entropy (nats a token)",
     "length": "trained tokens a trajectory",
     "clip_fraction": "share of tokens that were clipped",

@@ -69,16 +69,16 @@ class Meter:
         advantages: torch.Tensor,
         config: PolicyLossConfig,
     ) -> None:
-        """Add what is summed over tokens."""
+        """Add what is summed over tokens, which the policy at the start wrote."""
         new = scores.logprobs.detach()
         self.add(
             tokens=float(len(new)),
             entropy=float(scores.entropy.sum()),
-            kl_start=float(k3(new, old).sum()),
+            kl_start=float(k3(old, new).sum()),
             clip_fraction=float(clipped_share(new, old, advantages, config)),
         )
         if reference is not None:
-            self.add(kl=float(k3(new, reference).sum()))
+            self.add(kl=float(((new - old).exp() * k3(new, reference)).sum()))
 
     def row(self, step: int, rewards: Sequence[float], **more: float) -> Row:
         """The row of a step; `more` are numbers that are the same for all workers."""

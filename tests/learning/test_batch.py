@@ -1,5 +1,7 @@
 """From stored events to scored trajectories: the exact tokens, and whose reward is whose."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.session import Session
@@ -306,6 +308,10 @@ def test_a_choice_has_the_reward_of_the_edit_that_it_named(play, acts, resolved,
     play.judge(1, resolved)
     *_, choice = play.read()
     assert (choice.choice, choice.reward) == (True, reward)
+    scored = replace(choice, reward=1.0)
+    kept = [grouped([scored], contrast=False, choices=choices) for choices in (True, False)]
+    assert [len(groups.groups) for groups in kept] == [1, 0]
+    assert kept[1].left_out == {"greedy choices": 1}
 
 
 def test_hosted_completions_are_left_out_with_the_reason():

@@ -104,3 +104,18 @@ def test_packs_hold_at_most_the_limit_and_all_that_fits():
     assert packs == [[0, 1], [2, 3], [4, 5]]
     assert all(nodes_of([group[place] for place in places]) <= 45 for places in packs)
     assert split([tokens(range(50), ([1], []))], limit=45) == []
+
+
+def test_gradients_of_sure_tokens_survive_bfloat16():
+    torch.manual_seed(0)
+    weight = torch.randn(50, 16).bfloat16()
+    hidden = (0.6 * weight[3:4]).requires_grad_()
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        own = hidden.detach().to(dtype).requires_grad_()
+        scores = head_scores(own, weight.to(dtype), None, torch.tensor([3])).logprobs
+        assert -0.002 < float(scores.detach()) < -0.00001
+        scores.sum().backward()
+        found.append(own.grad.float())
+    exact, rounded = found
+    assert (rounded - exact).norm() < 0.2 * exact.norm()

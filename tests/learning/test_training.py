@@ -209,6 +209,8 @@ def test_every_group_comes_once_an_epoch():
     for epoch in epochs:
         assert sorted(group for step in epoch for group in step) == list(range(5))
     assert epochs[0] != epochs[1]
+    even = DataConfig(groups_per_step=4)
+    assert sorted(len(data.order(step, even, 3)) for step in range(2)) == [2, 3]
 
 
 def test_estimates_follow_the_trajectory_over_its_sequences():
