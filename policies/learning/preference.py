@@ -41,18 +41,20 @@ class Pair:
 
 
 def pairs_of(groups: Groups, config: PreferenceConfig) -> list[Pair]:
-    """Pairs within each group, those furthest apart in reward first; none of equal reward."""
+    """Pairs within each group, those furthest apart in reward first, and of these each trajectory
+    once before one comes again; none of equal reward."""
     made: list[Pair] = []
     for group in groups.groups:
         by_reward = sorted(group.trajectories, key=lambda one: -(one.reward or 0.0))
+        last = len(by_reward) - 1
         candidates = [
-            (good, bad)
+            ((bad.reward or 0.0) - (good.reward or 0.0), abs(place + other - last), good, bad)
             for place, good in enumerate(by_reward)
-            for bad in reversed(by_reward[place + 1 :])
+            for other, bad in enumerate(by_reward)
             if (good.reward or 0.0) > (bad.reward or 0.0) and _single(good) and _single(bad)
         ]
-        candidates.sort(key=lambda pair: (pair[1].reward or 0.0) - (pair[0].reward or 0.0))
-        for good, bad in candidates[: config.pairs]:
+        candidates.sort(key=lambda candidate: candidate[:2])
+        for *_, good, bad in candidates[: config.pairs]:
             pair = Pair(good.sequences[0], bad.sequences[0])
             if pair.chosen.ids != pair.rejected.ids and _fits(pair, config):
                 made.append(pair)

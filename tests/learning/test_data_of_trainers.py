@@ -31,6 +31,9 @@ def test_pairs_are_of_one_prompt_and_ordered_by_reward():
     for pair in pairs:
         assert rewards[pair.chosen.ids] > rewards[pair.rejected.ids]
         assert pair.chosen.ids[:12] == pair.rejected.ids[:12]
+    for start in (0, 3):
+        assert len({pair.chosen.ids for pair in pairs[start : start + 2]}) == 2
+        assert len({pair.rejected.ids for pair in pairs[start : start + 2]}) == 2
     same = Group("p", tuple(replace(t, reward=1.0) for t in groups.groups[0].trajectories))
     assert pairs_of(Groups((same,)), PreferenceConfig()) == []
 
