@@ -48,7 +48,7 @@ SHORT_ATTEMPT = {
 SANDBOX = ("--sandbox", "bubblewrap")
 SETTINGS = {
     "sft": ("save_every=5", "epochs=2"),
-    "grpo": ("save_every=1", "data.groups_per_step=2", "learning_rate=1e-4"),
+    "grpo": ("save_every=1", "data.groups_per_step=4", "learning_rate=1e-4"),
     "ppo": ("save_every=1", "data.groups_per_step=4", "learning_rate=1e-4"),
 }
 SHOWN_K = (1, 4, 8)
