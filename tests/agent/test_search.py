@@ -77,6 +77,7 @@ def test_nothing_is_asked_where_all_edits_that_pass_do_the_same(git_repo, tmp_pa
     assert sum(event.clean for event in of(Screened, report)) > 1
 
 
+@pytest.mark.slow
 def test_search_goes_on_behind_edits_that_only_seem_to_pass(
     git_repo, tmp_path, strategies, monkeypatch
 ):

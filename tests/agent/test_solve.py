@@ -107,6 +107,7 @@ def test_a_policy_that_calls_tools_works_freely(repo, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_what_tests_write_is_no_part_of_the_patch(git_repo, tmp_path):
     writes = "import time\n\ndef test_log():\n    open(f'{time.time_ns()}.tmp', 'w').write('x')\n"
     repo = git_repo({**shop.files(), "tests/test_log.py": writes})
@@ -129,6 +130,7 @@ def test_what_tests_write_is_no_part_of_the_patch(git_repo, tmp_path):
     assert list(repo.glob("*.tmp")) == []
 
 
+@pytest.mark.slow
 def test_what_was_seen_long_ago_makes_room_for_more(git_repo, tmp_path):
     lines = "".join(f"line {number} of the notes\n" for number in range(200))
     repo = git_repo({**shop.files(), "notes.txt": lines})
