@@ -49,7 +49,12 @@ SANDBOX = ("--sandbox", "bubblewrap")
 SETTINGS = {
     "sft": ("save_every=5", "epochs=2"),
     "grpo": ("save_every=1", "data.groups_per_step=4", "learning_rate=1e-4"),
-    "ppo": ("save_every=1", "data.groups_per_step=4", "learning_rate=1e-4"),
+    "ppo": (
+        "save_every=1",
+        "data.groups_per_step=4",
+        "learning_rate=1e-4",
+        "value_learning_rate=1e-3",
+    ),
 }
 SHOWN_K = (1, 4, 8)
 RESAMPLED = 4000
