@@ -102,9 +102,9 @@ class Attempt(ABC):
         policy, edits = answering(self.policy, phase)
         free = edits and policy.calls_tools
         limit = constraint(tools, choices, calls_tools=free, language=language)
-        if free:
-            self.shorten(self.policy.context_tokens - length, phase)
         messages = self.session.messages(self.number)
+        if free:
+            messages = self.fitted(messages, self.policy.context_tokens - length, phase)
         clock = timed()
         completion = policy.sample(messages, 1, sampling, limit, self.progress)[0]
         self.budget.charge(completion.usage, clock())
@@ -118,12 +118,13 @@ class Attempt(ABC):
                 self.say(str(error), phase)
             return []
 
-    def shorten(self, room: int, phase: Phase) -> None:
-        """Leave old observations out of a prompt that does not fit into `room` tokens."""
-        messages = self.session.messages(self.number)
+    def fitted(self, messages: list[Message], room: int, phase: Phase) -> list[Message]:
+        """The prompt, without old observations from here on if it does not fit `room` tokens."""
         left_out = superseded(messages, room, self.policy.count_tokens)
-        if shortened(messages, left_out) != messages:
+        fitting = shortened(messages, left_out)
+        if fitting != messages:
             self.session.emit(Shortened(observations=left_out, **self.tags(phase)))
+        return fitting
 
     def act(
         self, action: Action, tools: list[Tool[Any]], phase: Phase, *, teach: bool = True

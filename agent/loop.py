@@ -14,6 +14,7 @@ from agent.context.brief import views
 from agent.context.prompts import render
 from agent.testing import tests_tool
 from agent.thoughts import CRITIQUE, PLAN, SUBMIT
+from agent.workspace import unchanged
 from policies.experience.events import Phase
 from tools.base import Observation, Tool, capped
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
@@ -53,17 +54,15 @@ class Loop(Attempt):
             if diff in diffs:
                 return self.end("stuck: the same patch again")
             diffs.append(diff)
-            made = self.sandbox.snapshot()
-            run = self.test(diff)
-            if self.sandbox.diff(base) != diff:
-                self.sandbox.restore(made)
+            with unchanged(self.sandbox):
+                run = self.test(diff)
             if self.solved(run):
                 return self.end("solved", diff)
             if self.round + 1 == self.settings.rounds:
                 break
             kept = self.policy.calls_tools or self.score(run) > best_score
             if kept:
-                best, best_score = made, self.score(run)
+                best, best_score = self.sandbox.snapshot(), self.score(run)
             else:
                 self.sandbox.restore(best)
             symbol = self.critique(symbol, run, diff, kept=kept)

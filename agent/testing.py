@@ -6,7 +6,7 @@ from pydantic import Field
 
 from agent.context.brief import views
 from agent.task import Budget
-from agent.workspace import Workspace
+from agent.workspace import Workspace, unchanged
 from tools.base import Arguments, Observation, Tool, ToolError
 from tools.sandbox.base import Sandbox
 from tools.testing.results import TestEnvironmentError
@@ -27,14 +27,11 @@ def tests_tool(workspace: Workspace, budget: Budget) -> Tool[RunTests]:
     """
 
     def run_tests(sandbox: Sandbox, arguments: RunTests) -> Observation:
-        before = sandbox.snapshot()
         try:
-            run = workspace.test(sandbox, arguments.tests, seconds=budget.seconds_left)
+            with unchanged(sandbox):
+                run = workspace.test(sandbox, arguments.tests, seconds=budget.seconds_left)
         except TestEnvironmentError as error:
             raise ToolError(str(error)) from error
-        finally:
-            if sandbox.diff(before):
-                sandbox.restore(before)
         budget.test_seconds += run.seconds
         shown = [f"## {view.id}\n{view.message}" for view in views(run, run.failing)]
         missing = [f"no result of {name}" for name in arguments.tests if name not in run.outcomes]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,15 @@ class Workspace:
             per_test=min(PER_TEST_SECONDS, limit / 4),
             trace=trace,
         )
+
+
+@contextmanager
+def unchanged(sandbox: Sandbox) -> Iterator[None]:
+    """Undo what is written meanwhile, by tests for instance, unless an error ends it."""
+    before = sandbox.snapshot()
+    yield
+    if sandbox.diff(before):
+        sandbox.restore(before)
 
 
 def make_workspace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from agent.context.prompts import render
 from tools.base import capped
@@ -91,9 +92,9 @@ def make_brief(
         if not shown or not too_long([*shown, symbol]):
             shown.append(symbol)
     near: list[Symbol] = []
-    for symbol in neighbours(codemap, shown):
-        new = symbol.id in changeable and symbol not in suspects and len(near) < MAX_NEIGHBOURS
-        if new and not too_long(shown, [*near, symbol]):
+    new = (s for s in neighbours(codemap, shown) if s.id in changeable and s not in suspects)
+    for symbol in islice(new, MAX_NEIGHBOURS):
+        if not too_long(shown, [*near, symbol]):
             near.append(symbol)
     return Brief(
         system=render("system", calls_tools=calls_tools),

@@ -188,8 +188,9 @@ def _unpaired(groups: Groups, config: PreferenceConfig) -> list[dict[str, Any]]:
     random.Random(config.seed).shuffle(singles)  # noqa: S311 - no secret
     rows = []
     for place, (tokens, label) in enumerate(singles):
-        before = [other for other, _ in (singles[place:] + singles[:place])[::-1]]
-        other = next((one for one in before if _prompt(one) != _prompt(tokens)), before[0])
+        before = (singles[place - back][0] for back in range(1, len(singles)))
+        others = (one for one in before if _prompt(one) != _prompt(tokens))
+        other = next(others, singles[place - 1][0])
         mine, theirs = tokens.mask.index(True), other.mask.index(True)
         rows.append(
             {
