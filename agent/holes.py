@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from itertools import dropwhile, pairwise, takewhile
 from textwrap import dedent
 
 from agent.actions import literal
@@ -39,6 +39,7 @@ _SKIPPED = re.compile(
     r"|(pass|break|continue)$|[\W_]*$"
 )
 _NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
+_LEAVES = re.compile(r"(return|raise|throw|panic!)\b")
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,14 @@ class Hole:
     """A place of a symbol: line `number` of its text, from 0, or the `gap` in front of it.
 
     What is written has no `margin`. Of a line to be written anew, `start` and `end` stay, and
-    `original` is what is there. A gap is between the lines `above` and `original`: the first line
-    that goes there is at most `deeper` times `step` deeper than `margin`.
+    `original` is what is there. A gap is between the lines `above` and `original`, empty at the end
+    of the symbol: the first line that goes there is at most `deeper` times `step` deeper than
+    `margin`. The place is as suspicious as line `beside` of the text.
     """
 
     symbol: Symbol
     number: int
+    beside: int
     margin: str
     original: str
     start: str = ""
@@ -76,6 +79,11 @@ class Hole:
         """Where in the repository it is."""
         return self.symbol.path, self.symbol.start_line + self.number, self.gap
 
+    @property
+    def judged_by(self) -> tuple[str, int]:
+        """The path and the line whose suspicion it shares."""
+        return self.symbol.path, self.symbol.start_line + self.beside
+
     def edit(self, source: bytes, written: str) -> Edit:
         """What puts the policy's lines into the hole."""
         line = self.symbol.start_line + self.number
@@ -83,21 +91,27 @@ class Hole:
         end = start if self.gap else source.find(b"\n", start)
         end = len(source) if end < 0 else end
         end -= not self.gap and source[end - 1 : end] == b"\r"
-        text = "\n".join(self.margin + line for line in written.split("\n")) + "\n" * self.gap
+        text = "\n".join(self.margin + line for line in written.split("\n"))
+        if self.gap:
+            unended = start == len(source) and not source.endswith(b"\n")
+            text = f"\n{text}" if unended else f"{text}\n"
         rule = "a line written anew" if not self.gap else "lines added"
-        return Edit(self.symbol.path, start, end, text, self.symbol.id, rule, line, line)
+        path, line = self.judged_by
+        return Edit(path, start, end, text, self.symbol.id, rule, line, line)
 
 
 def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
-    """The places of a definition that can be hidden: expressions, and the gaps between lines."""
+    """The places of a definition that can be hidden: expressions, gaps between lines, its end."""
     python = name_of(symbol.path) == "python"
     statements = list(_statements(text, "([{" if python else "(["))
-    step = _step([line for line in statements if line.whole])
+    whole = [line for line in statements if line.whole]
+    step = _step(whole)
     last = ""
     for line in statements:
         if line.whole and line.number and not _NO_GAP.match(line.code):
             yield Hole(
                 symbol,
+                line.number,
                 line.number,
                 line.margin,
                 line.code,
@@ -111,8 +125,9 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
         match = _LINE.fullmatch(line.code.removesuffix(comment))
         if _SKIPPED.match(line.code) or match is None or not match["middle"]:
             continue
-        end = match["end"] + comment
-        yield Hole(symbol, line.number, line.margin, line.code, match["start"] or "", end)
+        start, end = match["start"] or "", match["end"] + comment
+        yield Hole(symbol, line.number, line.number, line.margin, line.code, start, end)
+    yield from _end(symbol, whole, step, None if python else "}")
 
 
 @dataclass(frozen=True)
@@ -141,6 +156,24 @@ def _statements(text: str, brackets: str) -> Iterator[_Line]:
             yield _Line(number, margin, code, above, inside == 0 and not above.endswith("\\"))
             inside += sum(code.count(c) - code.count(_CLOSING[c]) for c in brackets)
         above = code or above
+
+
+def _end(symbol: Symbol, lines: Sequence[_Line], step: str, closing: str | None) -> Iterator[Hole]:
+    """The gap behind the last statement of a definition, unless nothing there is ever reached."""
+    body = list(dropwhile(lambda line: line.code.startswith("@"), lines))[1:]
+    number = symbol.end_line - symbol.start_line + 1
+    if closing and body:
+        last = body.pop()
+        if not last.code.startswith(closing):
+            return
+        number = last.number
+    if not body or (body[-1].margin == body[0].margin and _LEAVES.match(body[-1].code)):
+        return
+    last, margin = body[-1], body[0].margin
+    deeper = max(0, len(last.margin) - len(margin)) // len(step)
+    yield Hole(
+        symbol, number, last.number, margin, "", gap=True, above=last.code, deeper=deeper, step=step
+    )
 
 
 def _step(lines: Sequence[_Line]) -> str:
@@ -232,10 +265,12 @@ def _first(end: str) -> str:
 
 
 def _line_start(source: bytes, line: int) -> int:
-    """The offset of a line, counted from 1."""
+    """The offset of a line, counted from 1; of one behind the last, where the file ends."""
     at = 0
     for _ in range(line - 1):
         at = source.find(b"\n", at) + 1
+        if not at:
+            return len(source)
     return at
 
 

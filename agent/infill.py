@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from agent.context.prompts import render
 from agent.holes import MAX_CHARACTERS, Hole, grammar, holes, question
@@ -84,9 +85,10 @@ class Infill(Trying):
             count = min(HOLES_A_ROUND * self.settings.rounds, len(every))
             first = self.turn * count
             return [every[at % len(every)] for at in range(first, first + count)]
-        symbol = self.evidence.codemap.at(*place[:2])
-        found = holes(symbol, self.evidence.source(symbol.id)) if symbol is not None else ()
-        return [hole for hole in found if hole.place == place]
+        path, line, _ = place
+        near = (self.evidence.codemap.at(path, number) for number in (line, line - 1))
+        found = (holes(s, self.evidence.source(s.id)) for s in near if s and s.is_code)
+        return [hole for hole in chain.from_iterable(found) if hole.place == place][:1]
 
     def suspected(self) -> list[Hole]:
         """The holes of the suspects, in the order of their lines' suspicion."""
@@ -97,7 +99,7 @@ class Infill(Trying):
             if len(text) > MAX_CHARACTERS:
                 continue
             for hole in holes(symbol, text):
-                score = scores.get(hole.place[:2], 0.0) if scores else 1.0
+                score = scores.get(hole.judged_by, 0.0) if scores else 1.0
                 if score:
                     ranked.append((score * (GAP_WEIGHT if hole.gap else 1.0), len(ranked), hole))
         return [hole for _, _, hole in sorted(ranked, key=lambda item: (-item[0], item[1]))]

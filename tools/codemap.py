@@ -51,6 +51,11 @@ class Symbol:
         return plain_name(self.qualname)
 
     @property
+    def is_code(self) -> bool:
+        """Whether it does something itself: modules and classes hold what does."""
+        return self.kind not in ("module", "class")
+
+    @property
     def parent(self) -> str | None:
         """The qualified name of the enclosing symbol."""
         head, dot, _ = self.qualname.rpartition(".")

@@ -14,7 +14,7 @@ from agent.context.evidence import ochiai
 from agent.context.lexical import by_words
 from agent.verify.protected import is_protected
 from policies.experience.events import Basis
-from tools.codemap import MODULE, Codemap, Symbol, inline_tests
+from tools.codemap import Codemap, Symbol, inline_tests
 from tools.testing.results import TestRun
 
 FRAME_WEIGHT = 0.5
@@ -65,10 +65,7 @@ def changeable(
     return {
         symbol.id: symbol
         for symbol in codemap
-        if symbol.kind != "class"
-        and symbol.qualname != MODULE
-        and symbol.id not in tests
-        and not is_protected(symbol.path, protected)
+        if symbol.is_code and symbol.id not in tests and not is_protected(symbol.path, protected)
     }
 
 

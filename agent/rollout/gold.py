@@ -72,7 +72,7 @@ def gold_fill(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> GoldFi
     """
     path = _changed(before, after)
     old, new = before[path], after[path]
-    found = (s for s in parse(path, old) if s.kind != "class" and s.qualname != MODULE)
+    found = (symbol for symbol in parse(path, old) if symbol.is_code)
     for symbol in sorted(found, key=lambda found: found.end_byte - found.start_byte):
         text = symbol.text(old)
         if len(text) > MAX_CHARACTERS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.holes import admits, grammar, holes
+from agent.holes import admits, grammar, holes, question
 from tests.agent.library import LIBRARY
 from tools.codemap import MODULE, parse
 from tools.repairs.edit import Edit
@@ -95,3 +95,28 @@ def test_line_endings_stay_as_they_are():
     assert hole.edit(source, "return 1").applied(source) == b"def f(a):\r\n    return 1\r\n"
     added = Edit("m.py", 11, 11, "    a = 1\n")
     assert added.applied(source).startswith(b"def f(a):\r\n    a = 1\r\n")
+
+
+def test_the_end_of_a_definition_is_a_place_where_it_is_reached():
+    text = "@cached\ndef f(a):\n    for b in a:\n        if b:\n            a += b\n"
+    end = lines_of(text)[-1]
+    assert (end.number, end.margin, end.deeper, end.original) == (5, "    ", 2, "")
+    assert (end.place, end.judged_by) == (("m.py", 6, True), ("m.py", 5))
+    assert "at the end of m.py::f after the line\n```\na += b\n```\nWrite" in question(end)
+    written = "        a = 0\nreturn a"
+    assert admits(end, written)
+    for source, between in ((text, ""), (text.rstrip("\n"), "\n"), (f"{text}\n\nX = 1\n", "")):
+        edited = end.edit(source.encode(), written).applied(source.encode()).decode()
+        added = f"{between}            a = 0\n    return a" + "\n" * (not between)
+        assert edited == source[: len(text)] + added + source[len(text) :]
+    for leaves in ("return a", "raise Bad(\n        a)"):
+        assert not any(hole.gap and not hole.original for hole in lines_of(f"{text}    {leaves}\n"))
+    assert not lines_of("def f(a): return a\n")
+
+
+def test_the_end_of_a_block_in_braces_is_before_its_brace():
+    text = "function f(a) {\n  if (a) {\n    a = 1;\n  }\n}\n"
+    end = lines_of(text, "m.js")[-1]
+    assert (end.number, end.margin, end.deeper, end.original) == (4, "  ", 0, "")
+    edited = end.edit(text.encode(), "return a;").applied(text.encode()).decode()
+    assert edited == "function f(a) {\n  if (a) {\n    a = 1;\n  }\n  return a;\n}\n"

@@ -128,6 +128,24 @@ def test_answers_about_code_that_runs_at_import_have_a_reward(git_repo, tmp_path
     assert (rolled["answers"], rolled["unscored"]) == ({"shop": [8, solved]}, {})
 
 
+def test_a_known_place_may_be_the_end_of_a_definition(git_repo, tmp_path):
+    source = shop.files()["shop/catalogue.py"]
+    last = b"    return items[start:start + size]\n"
+    fixed = source.replace(b"number * size", b"(number - 1) * size")
+    path, broken = "shop/catalogue.py", fixed.replace(last, b"")
+    task = shop_task(git_repo({**shop.files(), path: broken}))
+    tasks = tmp_path / "tasks.jsonl"
+    patch = unified_diff({path: broken}, {path: fixed})
+    write_instances(tasks, [task.model_copy(update={"patch": patch})])
+    replies = [f"```python\nreturn items[{at}:]\n```" for at in ("0", "start", *["size"] * 6)]
+    replies[1] = replies[1].replace(":]", ":start + size]")
+    more = ("--samples", "1", "--strategies", "infill", "--known-places")
+    rolled = roll_out(tasks, script(tmp_path, replies), tmp_path / "out", *more)
+    assert (rolled["answers"], rolled["gold"]) == ({"shop": [8, 1]}, 1)
+    (batch,) = batches(tmp_path / "out")
+    assert told_by(batch) == (False, True, *[False] * 6)
+
+
 def test_tasks_without_a_known_place_are_left_out_and_told(tasks, tmp_path):
     task = json.loads(tasks.read_text())
     more = "diff --git a/more.py b/more.py\nnew file mode 100644\n--- /dev/null\n+++ b/more.py\n"
