@@ -1,4 +1,4 @@
-"""Places of a definition that can be hidden and written anew: lines, and the gaps between them."""
+"""Places of a definition that can be written anew: lines, the gaps between them, and its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import dropwhile, pairwise, takewhile
+from itertools import pairwise, takewhile
 from textwrap import dedent
 
 from agent.actions import literal
@@ -39,7 +39,8 @@ _SKIPPED = re.compile(
     r"|(pass|break|continue)$|[\W_]*$"
 )
 _NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
-_LEAVES = re.compile(r"(return|raise|throw|panic!)\b")
+_LEAVES = re.compile(r"(return|raise|throw)\b|panic!?\(")
+_NO_START = re.compile(r"[)\]}#]|//|(el(if|se)|except|finally)\b")
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Hole:
     @property
     def place(self) -> Place:
         """Where in the repository it is."""
-        return self.symbol.path, self.symbol.start_line + self.number, self.gap
+        return self.symbol.id, self.number, self.gap
 
     @property
     def judged_by(self) -> tuple[str, int]:
@@ -86,8 +87,7 @@ class Hole:
 
     def edit(self, source: bytes, written: str) -> Edit:
         """What puts the policy's lines into the hole."""
-        line = self.symbol.start_line + self.number
-        start = _line_start(source, line)
+        start = _line_start(source, self.symbol.start_line + self.number)
         end = start if self.gap else source.find(b"\n", start)
         end = len(source) if end < 0 else end
         end -= not self.gap and source[end - 1 : end] == b"\r"
@@ -127,7 +127,8 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
             continue
         start, end = match["start"] or "", match["end"] + comment
         yield Hole(symbol, line.number, line.number, line.margin, line.code, start, end)
-    yield from _end(symbol, whole, step, None if python else "}")
+    if symbol.kind in ("function", "method"):
+        yield from _end(symbol, text.rstrip(), statements, step)
 
 
 @dataclass(frozen=True)
@@ -158,22 +159,53 @@ def _statements(text: str, brackets: str) -> Iterator[_Line]:
         above = code or above
 
 
-def _end(symbol: Symbol, lines: Sequence[_Line], step: str, closing: str | None) -> Iterator[Hole]:
-    """The gap behind the last statement of a definition, unless nothing there is ever reached."""
-    body = list(dropwhile(lambda line: line.code.startswith("@"), lines))[1:]
-    number = symbol.end_line - symbol.start_line + 1
-    if closing and body:
-        last = body.pop()
-        if not last.code.startswith(closing):
-            return
-        number = last.number
-    if not body or (body[-1].margin == body[0].margin and _LEAVES.match(body[-1].code)):
+def _end(symbol: Symbol, text: str, statements: Sequence[_Line], step: str) -> Iterator[Hole]:
+    """The gap behind the last statement of a function, unless that one leaves it.
+
+    It is as suspicious as the last statement at the margin of the body: a deeper one may stand in a
+    branch that was not taken.
+    """
+    inside = _inside(symbol, text, statements)
+    body = [line for line in inside if line.whole]
+    if not body or (name_of(symbol.path) == "rust" and inside[-1].code[-1] not in ";}"):
         return
-    last, margin = body[-1], body[0].margin
-    deeper = max(0, len(last.margin) - len(margin)) // len(step)
+    margin = body[0].margin
+    own = [line for line in body if line.margin == margin and not _NO_START.match(line.code)]
+    if not own or _LEAVES.match(own[-1].code):
+        return
     yield Hole(
-        symbol, number, last.number, margin, "", gap=True, above=last.code, deeper=deeper, step=step
+        symbol,
+        inside[-1].number + 1,
+        own[-1].number,
+        margin,
+        "",
+        gap=True,
+        above=inside[-1].code,
+        deeper=max(0, len(body[-1].margin) - len(margin)) // len(step),
+        step=step,
     )
+
+
+def _inside(symbol: Symbol, text: str, statements: Sequence[_Line]) -> list[_Line]:
+    """The lines of a function's body; a docstring where that is all of it."""
+    lines = text.split("\n")
+    if name_of(symbol.path) != "python":
+        *before, last = statements
+        heads = [line.number for line in before if line.code.endswith("{")]
+        if not heads or last.number != len(lines) - 1 or last.code[0] != "}":
+            return []
+        return [line for line in before if line.number > heads[0]]
+    whole = (line.number for line in statements if line.whole and line.code[0] not in "@#")
+    head = next(whole, len(lines))
+    found = [line for line in statements if line.number > head]
+    if any(line.whole for line in found):
+        return found
+    prose = _docstrings(text)
+    return [
+        _Line(number, line.partition(line.strip())[0], line.strip(), "", whole=True)
+        for number, line in enumerate(lines)
+        if number in prose and number > head and line.strip()
+    ]
 
 
 def _step(lines: Sequence[_Line]) -> str:

@@ -1,16 +1,16 @@
 """An attempt by infilling: point at one place after the other and have the policy write it anew.
 
 A small model that sees a wrong line copies it. Here it cannot: the grammar admits every line but
-the one that stands there, so that its own probabilities say where to differ. A place is a line, or
-the gap in front of one. Each takes a few short samples behind a prefix that all share, and a place
-that is known, which an attempt has alone, a group of eight; what they propose is tried in bulk.
+the one that stands there, so that its own probabilities say where to differ. A place is a line, the
+gap in front of one, or the end of a definition. Each takes a few short samples behind a prefix that
+all share, and a place that is known, which an attempt has alone, a group of eight; what they
+propose is tried in bulk.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 from agent.context.prompts import render
 from agent.holes import MAX_CHARACTERS, Hole, grammar, holes, question
@@ -85,10 +85,9 @@ class Infill(Trying):
             count = min(HOLES_A_ROUND * self.settings.rounds, len(every))
             first = self.turn * count
             return [every[at % len(every)] for at in range(first, first + count)]
-        path, line, _ = place
-        near = (self.evidence.codemap.at(path, number) for number in (line, line - 1))
-        found = (holes(s, self.evidence.source(s.id)) for s in near if s and s.is_code)
-        return [hole for hole in chain.from_iterable(found) if hole.place == place][:1]
+        symbol = self.evidence.codemap.symbols.get(place[0])
+        found = holes(symbol, self.evidence.source(symbol.id)) if symbol is not None else ()
+        return [hole for hole in found if hole.place == place]
 
     def suspected(self) -> list[Hole]:
         """The holes of the suspects, in the order of their lines' suspicion."""

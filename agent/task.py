@@ -17,7 +17,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u
 
 
 Place = tuple[str, int, bool]
-"""A line of a file, by path and number from 1, or (True) the gap in front of it."""
+"""A line of a definition, by the definition's id and the line's number in it from 0, or (True) the
+gap in front of it, which may be the definition's end."""
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,13 @@ class Workspace:
 
 @contextmanager
 def unchanged(sandbox: Sandbox) -> Iterator[None]:
-    """Undo what is written meanwhile, by tests for instance, unless an error ends it."""
+    """Undo what is written meanwhile, by tests for instance."""
     before = sandbox.snapshot()
-    yield
-    if sandbox.diff(before):
-        sandbox.restore(before)
+    try:
+        yield
+    finally:
+        if sandbox.diff(before):
+            sandbox.restore(before)
 
 
 def make_workspace(

@@ -52,7 +52,7 @@ class Symbol:
 
     @property
     def is_code(self) -> bool:
-        """Whether it does something itself: modules and classes hold what does."""
+        """Whether it stands for itself: modules, namespaces and classes hold what does."""
         return self.kind not in ("module", "class")
 
     @property

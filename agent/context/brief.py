@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
 
 from agent.context.prompts import render
 from tools.base import capped
@@ -93,7 +92,9 @@ def make_brief(
             shown.append(symbol)
     near: list[Symbol] = []
     new = (s for s in neighbours(codemap, shown) if s.id in changeable and s not in suspects)
-    for symbol in islice(new, MAX_NEIGHBOURS):
+    for symbol in new:
+        if len(near) == MAX_NEIGHBOURS:
+            break
         if not too_long(shown, [*near, symbol]):
             near.append(symbol)
     return Brief(

@@ -60,7 +60,7 @@ def localise(
 def changeable(
     codemap: Codemap, files: Mapping[str, bytes], protected: Sequence[str] = ()
 ) -> dict[str, Symbol]:
-    """The definitions that a fix may change, by id: no classes as a whole, and no tests."""
+    """The definitions that a fix may change, by id: neither classes nor modules, and no tests."""
     tests = {test.id for path, data in files.items() for test in inline_tests(path, data)}
     return {
         symbol.id: symbol

@@ -106,7 +106,7 @@ def _between(edit: Edit, old: bytes, new: bytes) -> str:
 
 def _own(hole: Hole, text: str) -> str:
     """What a policy writes of a text: without the margin of its lines, or an end behind them."""
-    lines = text.removesuffix("\n" if hole.gap else "").split("\n")
+    lines = (text.strip("\n") if hole.gap else text).split("\n")
     return "\n".join(line.removeprefix(hole.margin) for line in lines)
 
 

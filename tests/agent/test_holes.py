@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.holes import admits, grammar, holes, question
 from tests.agent.library import LIBRARY
 from tools.codemap import MODULE, parse
@@ -101,7 +103,7 @@ def test_the_end_of_a_definition_is_a_place_where_it_is_reached():
     text = "@cached\ndef f(a):\n    for b in a:\n        if b:\n            a += b\n"
     end = lines_of(text)[-1]
     assert (end.number, end.margin, end.deeper, end.original) == (5, "    ", 2, "")
-    assert (end.place, end.judged_by) == (("m.py", 6, True), ("m.py", 5))
+    assert (end.place, end.judged_by) == (("m.py::f", 5, True), ("m.py", 3))
     assert "at the end of m.py::f after the line\n```\na += b\n```\nWrite" in question(end)
     written = "        a = 0\nreturn a"
     assert admits(end, written)
@@ -109,14 +111,46 @@ def test_the_end_of_a_definition_is_a_place_where_it_is_reached():
         edited = end.edit(source.encode(), written).applied(source.encode()).decode()
         added = f"{between}            a = 0\n    return a" + "\n" * (not between)
         assert edited == source[: len(text)] + added + source[len(text) :]
-    for leaves in ("return a", "raise Bad(\n        a)"):
-        assert not any(hole.gap and not hole.original for hole in lines_of(f"{text}    {leaves}\n"))
+    for leaves in (
+        "return a",
+        "raise Bad(\n        a)",
+        "return {\n        1: a,\n    }\n    # so",
+    ):
+        assert not ends_of(f"{text}    {leaves}\n")
     assert not lines_of("def f(a): return a\n")
+    assert not ends_of('@at("(")\ndef f(a):\n    a.go()\n')
+
+
+def ends_of(text, path="m.py"):
+    return [hole for hole in lines_of(text, path) if hole.gap and not hole.original]
+
+
+def test_what_is_written_at_the_end_follows_the_last_line():
+    (end,) = ends_of("def f(a):\n    if a:\n        b = g(\n            a,\n        )\n")
+    assert (end.above, end.number, end.beside, end.deeper) == (")", 5, 1, 1)
+    (end,) = ends_of('@cached\ndef f(a):\n    """Doc.\n\n    More.\n    """\n')
+    assert (end.above, end.number, end.margin) == ('"""', 6, "    ")
 
 
 def test_the_end_of_a_block_in_braces_is_before_its_brace():
     text = "function f(a) {\n  if (a) {\n    a = 1;\n  }\n}\n"
     end = lines_of(text, "m.js")[-1]
-    assert (end.number, end.margin, end.deeper, end.original) == (4, "  ", 0, "")
+    assert (end.number, end.beside, end.margin, end.deeper) == (4, 1, "  ", 0)
     edited = end.edit(text.encode(), "return a;").applied(text.encode()).decode()
     assert edited == "function f(a) {\n  if (a) {\n    a = 1;\n  }\n  return a;\n}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "count"),
+    [
+        ("function f(a) {\n  return {\n    b: a,\n  };\n}\n", "m.js", 0),
+        ("function f(a) {\n  a.go();\n  return; }\n", "m.js", 0),
+        ("fn f(a: i32) -> i32 {\n    let b = a;\n    b + 1\n}\n", "m.rs", 0),
+        ("#[inline]\nfn f<T>(a: T)\nwhere\n    T: X,\n{\n    return g(a);\n}\n", "m.rs", 0),
+        ('fn f() {\n    panic!("no");\n}\n', "m.rs", 0),
+        ("fn f(a: &mut i32) {\n    *a += 1;\n}\n", "m.rs", 1),
+        ("package m\n\nfunc f(a int) int {\n\tif a > 0 {\n\t\treturn a\n\t}\n}\n", "m.go", 1),
+    ],
+)
+def test_in_braces_the_end_is_a_place_where_something_can_follow(text, path, count):
+    assert len(ends_of(text, path)) == count

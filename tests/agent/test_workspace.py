@@ -1,6 +1,10 @@
-"""What a workspace takes from a repository."""
+"""What a workspace takes from a repository, and that tests leave nothing in a sandbox."""
 
-from agent.workspace import _own_modules
+import pytest
+
+from agent.workspace import _own_modules, unchanged
+from tests.tools.conftest import open_box
+from tools.testing.results import TestEnvironmentError
 
 
 def test_own_modules_are_hidden_and_shared_ones_are_not():
@@ -16,3 +20,15 @@ def test_own_modules_are_hidden_and_shared_ones_are_not():
         "shop/deep/__init__.py": b"",
     }
     assert _own_modules(contents) == ("cart", "shop", "till", "tool")
+
+
+def test_what_is_written_meanwhile_is_undone_also_by_an_error():
+    with open_box({"a.py": "x = 1\n"}) as sandbox:
+        sandbox.write("a.py", b"x = 2\n")
+        with unchanged(sandbox):
+            sandbox.write("build.log", b"built")
+        with pytest.raises(TestEnvironmentError), unchanged(sandbox):
+            sandbox.write("build.log", b"half")
+            raise TestEnvironmentError("no tests")
+        assert sandbox.run(["ls"]).stdout.split() == [b"a.py"]
+        assert sandbox.read("a.py") == b"x = 2\n"

@@ -85,6 +85,27 @@ def test_the_hole_that_a_fix_fills(bug, gap, written, ending):
     assert answer == {"role": "assistant", "content": f"```python\n{written}\n```"}
 
 
+CLOSURE = b"""def cached(f):
+    def inner(x):
+        y = f(x)
+        return y
+    return inner
+"""
+
+
+@pytest.mark.parametrize(
+    ("bug", "good", "symbol"),
+    [
+        (CLOSURE.replace(b"    return inner\n", b""), CLOSURE, "a.py::cached"),
+        (CLOSURE.replace(b"        return y\n", b""), CLOSURE, "a.py::cached.inner"),
+        (STEPS.replace(b"    return total\n", b"").rstrip(), STEPS.rstrip(), "a.py::steps"),
+    ],
+)
+def test_the_end_of_the_definition_where_lines_are_missing(bug, good, symbol):
+    hole = gold_fill({"a.py": bug}, {"a.py": good}).hole
+    assert (hole.symbol.id, hole.original, hole.place[0]) == (symbol, "", symbol)
+
+
 @pytest.mark.parametrize(
     "bug",
     [
