@@ -17,7 +17,7 @@ from agent.status import EnvironmentFailure, UsageError
 from tools.sandbox.base import File, Limits, Sandbox, Spec
 from tools.sandbox.choose import Kind
 from tools.testing.detect import NoTestsError, TestCommand, detect
-from tools.testing.results import COLLECTION, SESSION, TestRun
+from tools.testing.results import COLLECTION, SESSION, TestEnvironmentError, TestRun
 from tools.testing.runners import run_tests
 
 PER_TEST_SECONDS = 20.0
@@ -97,13 +97,15 @@ class Workspace:
 
 @contextmanager
 def unchanged(sandbox: Sandbox) -> Iterator[None]:
-    """Undo what is written meanwhile, by tests for instance."""
+    """Undo what tests write meanwhile, also those that could not be run."""
     before = sandbox.snapshot()
     try:
         yield
-    finally:
-        if sandbox.diff(before):
-            sandbox.restore(before)
+    except TestEnvironmentError:
+        sandbox.restore(before)
+        raise
+    if sandbox.diff(before):
+        sandbox.restore(before)
 
 
 def make_workspace(

@@ -124,6 +124,7 @@ def test_two_edits_are_found_when_the_first_helps(git_repo, tmp_path, strategies
     assert report["status"] == "verified"
 
 
+@pytest.mark.slow
 def test_search_that_finds_nothing_leaves_the_tree_to_the_next_attempt(
     git_repo, tmp_path, strategies
 ):

@@ -236,6 +236,7 @@ def test_without_a_failing_test_the_policy_writes_one_and_the_fix_stays_unverifi
     assert (repo / "tests" / "test_reproduction.py").read_text().startswith("import pytest\nfrom")
 
 
+@pytest.mark.slow
 def test_several_tests_are_written_where_edits_are_searched_for(git_repo, tmp_path, monkeypatch):
     monkeypatch.setenv("APPRENTICE_STRATEGIES", "search")
     library = "def double(x):\n    return x * 3\n"

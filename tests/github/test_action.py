@@ -115,6 +115,7 @@ REPRODUCTION = (
 )
 
 
+@pytest.mark.slow
 def test_a_fix_that_rests_on_the_models_own_test_needs_leave(new_case):
     case = new_case({**shop.files(), "tests/test_shop.py": NOTHING})
     replies = [REPRODUCTION, shop.PLAN, shop.GOOD]
