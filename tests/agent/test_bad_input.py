@@ -94,6 +94,7 @@ def shop_plan():
     return {"tool_calls": [call]}
 
 
+@pytest.mark.slow
 def test_tests_that_hang_are_stopped_and_can_be_fixed(git_repo, tmp_path):
     files = shop.files()
     loop = b"    while number:\n        pass\n    start = number * size\n"

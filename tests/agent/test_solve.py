@@ -174,6 +174,7 @@ def test_commit_holds_the_fix_alone(repo, tmp_path):
     assert not (repo / "hook-ran").exists()
 
 
+@pytest.mark.slow
 def test_branch_patch_and_dry_run_leave_the_tree_alone(repo, tmp_path):
     model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
     assert shop.solve(repo, model, "--branch", "fix/page")["applied"] == "branch fix/page"
