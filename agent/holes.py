@@ -38,9 +38,10 @@ _SKIPPED = re.compile(
     r"(def|class|async|else|try|finally)\b|(function|fn|func|pub|export)\s+[\w({*]|[@#]|//"
     r"|(pass|break|continue)$|[\W_]*$"
 )
-_NO_GAP = re.compile(r"(el(if|se)|except|finally|def|class|async)\b|[@#)\]}]")
+_GOES_ON = r"(el(if|se)|except|finally)\b|[#)\]}]"
+_NO_GAP = re.compile(rf"{_GOES_ON}|(def|class|async)\b|@")
 _LEAVES = re.compile(r"(return|raise|throw)\b|panic!?\(")
-_NO_START = re.compile(r"[)\]}#]|//|(el(if|se)|except|finally)\b")
+_NO_START = re.compile(rf"{_GOES_ON}|//")
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,7 @@ def holes(symbol: Symbol, text: str) -> Iterator[Hole]:
     """The places of a definition that can be hidden: expressions, gaps between lines, its end."""
     python = name_of(symbol.path) == "python"
     statements = list(_statements(text, "([{" if python else "(["))
-    whole = [line for line in statements if line.whole]
-    step = _step(whole)
+    step = _step([line for line in statements if line.whole])
     last = ""
     for line in statements:
         if line.whole and line.number and not _NO_GAP.match(line.code):

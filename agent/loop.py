@@ -54,7 +54,7 @@ class Loop(Attempt):
             if diff in diffs:
                 return self.end("stuck: the same patch again")
             diffs.append(diff)
-            with unchanged(self.sandbox):
+            with unchanged(self.sandbox) as made:
                 run = self.test(diff)
             if self.solved(run):
                 return self.end("solved", diff)
@@ -62,7 +62,7 @@ class Loop(Attempt):
                 break
             kept = self.policy.calls_tools or self.score(run) > best_score
             if kept:
-                best, best_score = self.sandbox.snapshot(), self.score(run)
+                best, best_score = made, self.score(run)
             else:
                 self.sandbox.restore(best)
             symbol = self.critique(symbol, run, diff, kept=kept)

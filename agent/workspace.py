@@ -96,11 +96,11 @@ class Workspace:
 
 
 @contextmanager
-def unchanged(sandbox: Sandbox) -> Iterator[None]:
-    """Undo what tests write meanwhile, also those that could not be run."""
+def unchanged(sandbox: Sandbox) -> Iterator[str]:
+    """Undo what tests write meanwhile, also those that could not be run; gives the snapshot."""
     before = sandbox.snapshot()
     try:
-        yield
+        yield before
     except TestEnvironmentError:
         sandbox.restore(before)
         raise
