@@ -15,7 +15,7 @@ from agent.session import Session
 from agent.task import Budget
 from agent.verify.outcomes import is_green
 from agent.verify.protected import is_protected
-from agent.workspace import Workspace, timed
+from agent.workspace import Workspace, timed, unchanged
 from policies.base import Message, Policy, Progress, Sampling
 from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase, Shortened
 from policies.experience.prompt import shortened
@@ -59,7 +59,10 @@ class Attempt(ABC):
         """
 
     def others(self) -> Iterator[str]:
-        """To explore: diffs of the same attempt that solve the task as well. Raises BudgetSpent."""
+        """Diffs of the same attempt that solve the task as well, each to be judged before the next.
+
+        Asked for when what `run` returned is refused, and to explore. Raises BudgetSpent.
+        """
         return iter(())
 
     def open_short(self) -> None:
@@ -73,7 +76,9 @@ class Attempt(ABC):
         self.session.emit(Patched(diff=diff, **self.tags("edit")))
         if diff not in self.seen:
             clock = timed()
-            run = self.workspace.test(self.sandbox, self.targets, seconds=self.budget.seconds_left)
+            left = self.budget.seconds_left
+            with unchanged(self.sandbox):
+                run = self.workspace.test(self.sandbox, self.targets, seconds=left)
             rest = set(self.passing) - run.outcomes.keys()
             if self.solved(run, only_targets=True) and rest:
                 run = self.workspace.test(self.sandbox, seconds=self.budget.seconds_left)

@@ -102,12 +102,11 @@ def attempt_all(
 
 
 def solutions(attempt: Attempt, diff: str | None) -> Iterator[str]:
-    """What an attempt found; to explore, whatever else of its answers solves the task."""
+    """What an attempt found, then whatever else of it solves the task."""
     if diff is not None:
         yield diff
-        if attempt.settings.explore:
-            with suppress(BudgetSpent):
-                yield from attempt.others()
+        with suppress(BudgetSpent):
+            yield from attempt.others()
 
 
 def _attempt(

@@ -9,7 +9,6 @@ propose is tried in bulk.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from agent.context.prompts import render
@@ -34,11 +33,10 @@ class Infill(Trying):
     """An attempt at four holes a round, from a snapshot; `turn` counts the attempts before it."""
 
     turn: int = 0
-    start: str = ""
 
     def run(self) -> str | None:
         """Fill hole after hole until the tests pass; returns the diff. Raises BudgetSpent."""
-        self.start = self.sandbox.snapshot()
+        base = self.sandbox.snapshot()
         self.open_short()
         chosen = self.chosen()
         shown: set[str] = set()
@@ -52,21 +50,12 @@ class Infill(Trying):
                 edits += self.fill(hole)
             if edits:
                 self.round = asked
-                diff, _ = self.first_that_solves(edits, self.start, self.budget.seconds_left)
+                diff, _ = self.first_that_solves(edits, base, self.budget.seconds_left)
                 if diff:
                     return self.end("solved", diff)
                 asked = self.round + 1
         self.budget.check()
         return self.end("no place alone mends it")
-
-    def others(self) -> Iterator[str]:
-        """The diffs of other answers that solve the task; each is to be judged before the next."""
-        for edit in self.may_pass:
-            if edit in self.answers and edit not in self.tested:
-                self.budget.check()
-                diff = self.confirmed(edit, self.start, None)
-                if diff:
-                    yield diff
 
     def show(self, symbol: Symbol) -> None:
         """Add a definition to the prompt that this and all later holes share."""

@@ -21,7 +21,7 @@ from agent.targets import choose_targets
 from agent.task import Budget, Task
 from agent.verify.outcomes import test_files
 from agent.verify.verifier import Verdict, Verifier, with_file
-from agent.workspace import Workspace, timed
+from agent.workspace import Workspace, timed, unchanged
 from policies.base import Message, Policy, PolicyError
 from policies.experience.events import Applied, Finished, Located, Prepared, TaskStarted
 from policies.experience.redact import redact
@@ -140,7 +140,8 @@ class _Run:
         return self.conclude(attempts, deliver, invented=invented)
 
     def test_baseline(self, sandbox: Sandbox) -> TestRun:
-        run = self.workspace.test(sandbox, seconds=self.budget.seconds_left)
+        with unchanged(sandbox):
+            run = self.workspace.test(sandbox, seconds=self.budget.seconds_left)
         self.budget.test_seconds += run.seconds
         self.session.record_tests("baseline", run, phase="prepare")
         if not run.outcomes:
@@ -227,7 +228,9 @@ class _Run:
     def trace(self, sandbox: Sandbox, run: TestRun) -> TestRun:
         """Run again with calls recorded: everything when that is quick, else the targets."""
         only = () if run.seconds < TRACE_SECONDS else self.targets
-        traced = self.workspace.test(sandbox, only, trace=True, seconds=self.budget.seconds_left)
+        left = self.budget.seconds_left
+        with unchanged(sandbox):
+            traced = self.workspace.test(sandbox, only, trace=True, seconds=left)
         self.budget.test_seconds += traced.seconds
         return traced
 
@@ -264,8 +267,14 @@ class _Run:
         return True
 
     def advice(self, fixed: Collection[str] = ()) -> str:
-        """What to try next: tests that nobody asked for may have nothing to do with the issue."""
+        """What to try next: tests may take too long to be of use, and those that nobody asked for
+        may have nothing to do with the issue."""
         assert self.before is not None
+        if not self.before.complete and self.before.killed_by == "timeout":
+            return (
+                f"The tests were cut off after {self.before.seconds:.0f} s, so nothing can be "
+                "verified: raise --test-timeout, or name a part of them with --test-cmd."
+            )
         asked = self.task.targets or self.reproduction or len(self.targets) < 2
         if asked or {*self.targets} < {*self.before.failing} or {*self.targets} <= {*fixed}:
             return ""

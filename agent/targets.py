@@ -5,21 +5,19 @@ from __future__ import annotations
 from agent.status import EnvironmentFailure, UsageError
 from agent.task import Task
 from agent.verify.outcomes import lacks_module
-from tools.testing.results import TestRun
+from tools.testing.results import COLLECTION, PASSING, TestRun
 
 
 def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
     """The failing tests that the task asks for, those that its issue names, or all.
 
     Empty when those asked for pass, or nothing fails. Raises UsageError when none is what the task
-    asks for, and EnvironmentFailure when nothing runs for want of packages.
+    asks for, or those do not run, and EnvironmentFailure when nothing (or nothing of what is asked
+    for) runs for want of packages.
     """
     failing = [test for test in run.failing if not lacks_module(run, test)]
     if run.missing_modules and not failing and not run.passing:
-        raise EnvironmentFailure(
-            f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
-            "Install them in a virtual environment and name it with --env, or activate it.",
-        )
+        raise _lacking(run)
     asked = task.targets
     if asked:
         known = [
@@ -32,18 +30,35 @@ def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
                 f"no test matches {', '.join(asked)}",
                 "Name tests as the runner does, for example tests/test_x.py::test_y.",
             )
-        return tuple(t for t in known if t in failing)
+        wanted = tuple(t for t in known if t in failing)
+        idle = [t for t in known if run.outcomes[t] not in PASSING]
+        if idle and not wanted:
+            if run.outcomes[idle[0]] != "skipped":
+                raise _lacking(run)
+            raise UsageError(
+                f"{idle[0]} is skipped, and cannot show the bug",
+                "Name a test that runs here, or install what it needs.",
+            )
+        return wanted
     named = [test for test in failing if _is_named(test, task.issue, framework)]
     return tuple(named or failing)
 
 
+def _lacking(run: TestRun) -> EnvironmentFailure:
+    return EnvironmentFailure(
+        f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
+        "Install them in a virtual environment and name it with --env, or activate it.",
+    )
+
+
 def _belongs(test: str, asked: str) -> bool:
-    return test == asked or test.startswith((f"{asked}::", f"{asked}["))
+    name = test.removesuffix(COLLECTION)
+    return asked in (test, name) or name.startswith((f"{asked}::", f"{asked}["))
 
 
 def _hides(test: str, asked: str) -> bool:
     """Whether it is the file that could not be collected with what is asked for in it."""
-    return asked.startswith(f"{test}::")
+    return test.endswith(COLLECTION) and asked.startswith(f"{test.removesuffix(COLLECTION)}::")
 
 
 def _is_named(test: str, issue: str, framework: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
@@ -37,6 +37,8 @@ class Trying(Attempt):
     """Edits that were tested properly."""
     may_pass: Sequence[Edit] = field(default=(), kw_only=True)
     """Edits of those last tried that are not known to fail, when one of them was found to pass."""
+    start: tuple[str, Edit | None] = field(default=("", None), kw_only=True)
+    """Of what those last tried are edits: a snapshot, and the edit made before each."""
     untold: Sequence[Edit] = field(default=(), kw_only=True)
     """Edits of those last given that may still solve the task, after some that passed in bulk did
     not: what passes in bulk keeps others from being tried."""
@@ -50,21 +52,30 @@ class Trying(Attempt):
         given. When nothing is found the sandbox is left so. Raises BudgetSpent.
         """
         self.budget.check()
+        self.start = base, before
         self.untold = ()
-        if self.workspace.command.framework != "pytest":
-            diff = self.one_by_one(edits, base, seconds)
+        result = None
+        if self.workspace.command.framework == "pytest":
+            result = self.screened(edits, seconds)
+            self.back(base, before)
+        if result is None or not result.started:
+            left = seconds - (result.seconds if result else 0.0)
+            diff = self.one_by_one(edits, base, left, before)
             self.may_pass = edits if diff else ()
             return diff, []
-        result = self.screened(edits, seconds)
-        self.back(base, before)
         late = [edits[n] for n in result.cold if n not in result.clean]
         cold = [edit for edit in late if edit in self.answers and self.settings.explore]
         found = candidates(edits, result, self.evidence.voters)
         diff = self.alone(cold, base, before) or self.accepted(found, base, before)
         if result.clean and not diff:
-            known = {*result.trials, *result.broken, *result.idle, *result.void} - {*result.clean}
+            known = {*result.trials, *result.broken, *result.idle, *result.void} - {
+                *result.clean,
+                *result.cold,
+            }
             others = (edit for n, edit in enumerate(edits) if n not in known)
             self.untold = [edit for edit in others if edit not in self.tested]
+        if not self.settings.explore:
+            found = distinct(found)
         self.may_pass = [*cold, *(option.edit for option in found)] if diff else ()
         helpful = [
             edits[n]
@@ -73,14 +84,31 @@ class Trying(Attempt):
         ]
         return diff, helpful
 
+    def others(self) -> Iterator[str]:
+        """The diffs of other edits that solve the task: of a few, to explore of all answers."""
+        left = len(self.may_pass) if self.settings.explore else CONFIRMED
+        for edit in self.may_pass:
+            told = edit in self.tested or (self.settings.explore and edit not in self.answers)
+            if told or not left:
+                continue
+            self.budget.check()
+            left -= 1
+            diff = self.confirmed(edit, *self.start)
+            if diff:
+                self.rivals = self.rivals - 1 if self.rivals else self.rivals
+                yield diff
+
     def back(self, base: str, before: Edit | None = None) -> None:
         """Put the sandbox back to a snapshot, with an edit made where one is given."""
         self.sandbox.restore(base)
         if before is not None:
             self.sandbox.write(before.path, before.applied(self.sandbox.read(before.path)))
 
-    def one_by_one(self, edits: Sequence[Edit], base: str, seconds: float) -> str | None:
-        """Run the tests on each edit: for runners that cannot try many at once."""
+    def one_by_one(
+        self, edits: Sequence[Edit], base: str, seconds: float, before: Edit | None
+    ) -> str | None:
+        """Run the tests on each edit: for runners that cannot try many at once, and for tests of
+        which none can be collected."""
         end = self.budget.elapsed + seconds
         for edit in edits:
             if self.budget.elapsed > end:
@@ -91,10 +119,10 @@ class Trying(Attempt):
                 check_syntax(edit.path, source, edit.applied(source))
             except ToolError:
                 continue
-            diff = self.confirmed(edit, base, None)
+            diff = self.confirmed(edit, base, before)
             if diff:
                 return diff
-            self.sandbox.restore(base)
+            self.back(base, before)
         return None
 
     def screened(self, edits: Sequence[Edit], seconds: float) -> Screening:

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from evaluation import evaluate, parser
 
@@ -60,13 +61,14 @@ def _evaluate(options: argparse.Namespace, name: str) -> list[Result]:
 def _row(name: str, results: Sequence[Result]) -> str:
     scored = [row for row in results if row.resolved is not None]
     solved = sum(bool(row.resolved) for row in scored)
-    seconds = sorted(row.seconds for row in scored)
-    tokens = sorted(row.completion_tokens for row in scored)
+    if not scored:
+        return f"| {name} | none could be scored | | | |"
+    seconds = [row.seconds for row in scored]
+    tokens = [row.completion_tokens for row in scored]
     late = sum(row.failure == "out of time" for row in scored)
-    middle = len(scored) // 2
     return (
-        f"| {name} | {solved} of {len(scored)} | {seconds[middle]:.0f} | "
-        f"{tokens[middle]:,} | {late} |"
+        f"| {name} | {solved} of {len(scored)} | {median(seconds):.0f} | "
+        f"{median(tokens):,.0f} | {late} |"
     )
 
 

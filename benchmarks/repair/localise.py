@@ -60,7 +60,9 @@ def _located(instance: Instance, sandbox: str) -> dict[str, Any]:
         codemap = Codemap.build(files.items())
         with workspace.fresh() as box:
             run = workspace.test(box, trace=True)
-            targets, protected = run.failing, test_files(run.outcomes)
+            asked = instance.fail_to_pass if variant == "visible" else ()
+            targets = tuple(test for test in run.failing if test in asked)
+            protected = test_files(run.outcomes)
             issue = instance.problem_statement
             ranked = localise(codemap, files, run, targets, issue, protected)
             if targets:
@@ -75,7 +77,7 @@ def changed(patch: str, codemap: Codemap) -> set[str]:
     """The definitions in which a patch takes lines away, or puts some in."""
     found = set()
     for file in PatchSet(patch):
-        for hunk in file:
+        for hunk in () if file.is_added_file else file:
             for line in hunk:
                 if line.is_context:
                     continue

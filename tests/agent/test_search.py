@@ -7,7 +7,7 @@ from textwrap import indent
 import pytest
 
 from agent.choice import grammar
-from policies.experience.events import Acted, Prompted, Sampled, Screened
+from policies.experience.events import Acted, Judged, Prompted, Sampled, Screened
 from policies.experience.store import Store
 from tests.agent import shop
 from tests.agent.library import LIBRARY
@@ -195,6 +195,50 @@ def test_other_runners_try_edits_one_by_one(git_repo, tmp_path, strategies):
     made = [event for event in of(Acted, report) if event.tool == "small_edit"]
     assert made
     assert all(event.arguments["change"] for event in made)
+
+
+@pytest.mark.slow
+def test_edits_are_tried_one_by_one_where_the_tests_do_not_load(git_repo, tmp_path, strategies):
+    strategies("search")
+    files = {
+        "lib.py": "def last(numbers):\n    return numbers[len(numbers)]\n",
+        "table.py": "from lib import last\n\nLAST = last([1, 2, 3])\n",
+        "test_table.py": "from table import LAST\n\ndef test_last():\n    assert LAST == 3\n",
+        "test_other.py": "def test_other():\n    pass\n",
+    }
+    repo = git_repo(files)
+    model = shop.script(tmp_path, [{"text": "unused", "repeat": True}])
+    report = shop.solve(repo, model, "--test", "test_table.py::test_last")
+    assert report["targets"] == ["test_table.py (collection)"]
+    assert report["status"] == "verified"
+
+
+@pytest.mark.slow
+def test_the_next_edit_is_judged_when_the_first_is_refused(git_repo, tmp_path, strategies):
+    strategies("search")
+    tests = (
+        "import pytest\nfrom lib import both\n\ndef test_it():\n    assert both(2, 2) == 4\n"
+        "\n@pytest.mark.xfail(strict=True)\ndef test_product():\n    assert both(2, 3) == 6\n"
+    )
+    repo = git_repo({"lib.py": "def both(a, b):\n    return a - b\n", "test_lib.py": tests})
+    wanted = "-    return a - b\n+    return a * b"
+    model = shop.script(tmp_path, [{"text": f"```diff\n{wanted}\n```", "repeat": True}])
+    report = shop.solve(repo, model, "--samples", "1")
+    assert report["status"] == "verified"
+    assert "a * b" not in (repo / "lib.py").read_text()
+    assert next(event.verified for event in of(Judged, report)) is False
+
+
+@pytest.mark.slow
+def test_what_tests_leave_behind_does_not_fail_them_later(git_repo, tmp_path, strategies):
+    strategies("search")
+    once = (
+        "from pathlib import Path\n\ndef test_once():\n"
+        "    assert not Path('out').exists()\n    Path('out').write_text('x')\n"
+    )
+    repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE, "test_once.py": once})
+    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    assert report["status"] == "verified"
 
 
 def test_a_policy_that_calls_tools_is_not_searched_for(git_repo, tmp_path, strategies):

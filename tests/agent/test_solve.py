@@ -313,6 +313,19 @@ def test_named_tests_are_the_targets(repo, tmp_path):
     assert (wrong["status"], wrong["exit_code"]) == ("usage", 2)
 
 
+@pytest.mark.slow
+def test_that_the_tests_take_too_long_is_told(git_repo, tmp_path):
+    slow = "import time\n" + "".join(
+        f"\ndef test_{n}():\n    time.sleep(0.5)\n    assert {n}\n" for n in range(12)
+    )
+    repo = git_repo({**shop.files(), "tests/test_slow.py": slow.encode()})
+    model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
+    limits = ("--test-timeout", "4", "--samples", "1", "--rounds", "1")
+    report = shop.solve(repo, model, *limits)
+    assert report["status"] == "not_solved"
+    assert "raise --test-timeout" in report["hint"]
+
+
 @pytest.mark.parametrize(
     ("more", "status", "advised"),
     [((), "not_solved", True), (("--test", "tests/test_shop.py"), "verified", False)],

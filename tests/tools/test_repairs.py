@@ -155,3 +155,12 @@ def test_what_has_no_vocabulary_or_is_huge_has_no_edits():
     data = ("def f(a):\n" + "    a += 1\n" * 4000).encode()
     symbol = next(s for s in parse("m.py", data) if s.qualname == "f")
     assert edits(symbol, data) == []
+
+
+def test_the_first_method_of_a_class_is_edited_alone():
+    one = b"    def one(self, a):\n        return a + 1\n"
+    source = b"class A:\n" + one + b"\n    def two(self, b):\n        return b - 2\n"
+    for symbol in (s for s in parse("m.py", source) if s.is_code):
+        found = edits(symbol, source)
+        assert found
+        assert all(symbol.start_byte <= e.start <= e.end <= symbol.end_byte for e in found)

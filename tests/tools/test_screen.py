@@ -275,6 +275,22 @@ def test_what_code_under_test_writes_does_not_disturb(box, noise):
     assert found.clean == (0,)
 
 
+def test_the_whole_of_a_last_line_is_swapped(box):
+    found = tried(box, "test_half", edit("x // 3\n", "x // 2\n"))
+    assert (found.clean, found.cold) == ((0,), ())
+
+
+def test_without_a_test_to_turn_green_no_edit_is_tried(box):
+    lost, others = (
+        ["test_gone.py (collection)"],
+        {"mod.py::x": ["test_mod.py::test_half_of_nothing"]},
+    )
+    found = screen(
+        box(FILES), PYTEST, lost, others=others, edits=[edit("x // 3", "x // 2")], seconds=30
+    )
+    assert (found.started, dict(found.trials)) == (False, {})
+
+
 @pytest.mark.parametrize("tests", ["import nothing_of_that_name\n", "raise SystemExit(3)\n"])
 def test_tests_that_cannot_be_collected_give_an_empty_screening(box, tests):
     files = {"mod.py": CODE, "test_mod.py": tests}

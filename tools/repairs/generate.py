@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from tools.codemap import Symbol
+from tools.codemap import Symbol, definition_of
 from tools.languages import language_of, parser
 from tools.repairs import expressions, names, statements
 from tools.repairs.edit import Change, Edit, Scope, walk
@@ -41,6 +43,7 @@ RULES: tuple[tuple[Rule, float], ...] = (
     (statements.tests, 0.2),
 )
 MAX_DEFINITION = 12_000
+MAX_LITERAL = 40
 
 
 def edits(symbol: Symbol, source: bytes) -> list[Edit]:
@@ -52,15 +55,13 @@ def edits(symbol: Symbol, source: bytes) -> list[Edit]:
     words = VOCABULARIES.get(language.name) if language else None
     if language is None or words is None or symbol.end_byte - symbol.start_byte > MAX_DEFINITION:
         return []
-    root = parser(language).parse(source).root_node
-    node = root.descendant_for_byte_range(symbol.node_byte, symbol.node_byte + 1)
-    while node is not None and node.parent is not None and node.start_byte == symbol.node_byte:
-        if node.parent.start_byte != symbol.node_byte or node.parent.id == root.id:
-            break
+    file = _file(symbol.path, source)
+    node = file.root.descendant_for_byte_range(symbol.node_byte, symbol.node_byte + 1)
+    while node is not None and definition_of(node, language) is None:
         node = node.parent
-    if node is None:
+    if node is None or node.start_byte != symbol.node_byte:
         return []
-    scope = _scope(source, root, node, words)
+    scope = _scope(source, file, node, words)
     found: dict[tuple[int, int, str], Edit] = {}
     prose = _docstring(node, words)
     for inner in walk(node):
@@ -77,7 +78,30 @@ def edits(symbol: Symbol, source: bytes) -> list[Edit]:
     return sorted(found.values(), key=lambda edit: -edit.weight)
 
 
-def _scope(source: bytes, root: Node, node: Node, words: Vocabulary) -> Scope:
+@dataclass(frozen=True)
+class _File:
+    """What is the same for all definitions of a file: how often functions are called in it, errors
+    are named, and its literals by their kind."""
+
+    root: Node
+    called: Counter[str]
+    errors: Counter[str]
+    literals: Mapping[frozenset[str], Sequence[str]]
+
+
+@lru_cache(maxsize=8)
+def _file(path: str, source: bytes) -> _File:
+    language = language_of(path)
+    assert language is not None
+    words = VOCABULARIES[language.name]
+    root = parser(language).parse(source).root_node
+    errors = re.findall(r"\b[A-Z]\w*(?:Error|Exception|Warning)\b", source.decode())
+    kinds = (words.strings, words.numbers)
+    literals = {kind: _literals(source, root, kind) for kind in kinds}
+    return _File(root, Counter(_called(source, root, words)), Counter(errors), literals)
+
+
+def _scope(source: bytes, file: _File, node: Node, words: Vocabulary) -> Scope:
     scope = Scope(source, node, words)
     seen: Counter[str] = Counter()
     for inner in walk(node):
@@ -87,27 +111,28 @@ def _scope(source: bytes, root: Node, node: Node, words: Vocabulary) -> Scope:
         if inner.type in words.identifiers and _is_variable(inner, words):
             seen[scope.text(inner)] += 1
     skipped = {words.receiver, *words.keywords}
-    called = {scope.text(f) for f in _called(root, words)}
     scope.names = [
         name
         for name in dict.fromkeys([*scope.parameters, *(n for n, _ in seen.most_common())])
-        if name not in skipped and (name in scope.parameters or name not in called)
+        if name not in skipped and (name in scope.parameters or name not in file.called)
     ]
     scope.local = list(dict.fromkeys([*scope.parameters, *_set(scope, node)]))
     scope.local = [name for name in scope.local if name not in skipped]
-    scope.functions = [n for n, _ in Counter(map(scope.text, _called(root, words))).most_common(12)]
-    everything = Counter(re.findall(r"\b[A-Z]\w*(?:Error|Exception|Warning)\b", source.decode()))
-    scope.errors = [name for name, _ in everything.most_common(8)]
+    scope.functions = [name for name, _ in file.called.most_common(12)]
+    scope.errors = [name for name, _ in file.errors.most_common(8)]
     holder = _class_of(node)
     scope.attributes = _attributes(scope, holder or node)
-    for kinds, held in ((words.strings, scope.texts), (words.numbers, scope.numbers)):
-        for place in (node, holder or root):
-            for inner in walk(place):
-                if inner.type in kinds and inner.end_byte - inner.start_byte <= 40:
-                    text = scope.text(inner)
-                    if text not in held and "\n" not in text:
-                        held.append(text)
+    for kind, held in ((words.strings, scope.texts), (words.numbers, scope.numbers)):
+        around = _literals(source, holder, kind) if holder else file.literals[kind]
+        held += dict.fromkeys([*_literals(source, node, kind), *around])
     return scope
+
+
+def _literals(source: bytes, node: Node, kinds: frozenset[str]) -> list[str]:
+    """The short literals of some kinds in a node, each once."""
+    short = (n for n in walk(node) if n.type in kinds and n.end_byte - n.start_byte <= MAX_LITERAL)
+    texts = (source[n.start_byte : n.end_byte].decode("utf-8", "replace") for n in short)
+    return list(dict.fromkeys(text for text in texts if "\n" not in text))
 
 
 def _set(scope: Scope, node: Node) -> Iterator[str]:
@@ -140,12 +165,12 @@ def _is_variable(node: Node, words: Vocabulary) -> bool:
     return parent.type != words.keyword
 
 
-def _called(root: Node, words: Vocabulary) -> Iterator[Node]:
+def _called(source: bytes, root: Node, words: Vocabulary) -> Iterator[str]:
     for node in walk(root):
         if node.type in words.calls:
             function = node.child_by_field_name("function")
             if function is not None and function.type in words.identifiers:
-                yield function
+                yield source[function.start_byte : function.end_byte].decode("utf-8", "replace")
 
 
 def _class_of(node: Node) -> Node | None:

@@ -81,6 +81,8 @@ class Screen:
         self.items = {item.nodeid: item for item in session.items}
         probes = [t for t in self.settings["probes"] if t in self.items]
         self.emit("collected", probes=probes)
+        if not probes:
+            return True
         self.at_import = {place(code) for code in self.tracer.stop()}
         gc.collect()
         self.functions = self.swap.live_functions()

@@ -42,7 +42,7 @@ class Source:
         for node in ast.parse(self.data).body:
             decorators = getattr(node, "decorator_list", [])
             first = min([node.lineno, *(d.lineno for d in decorators)])
-            end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+            end = min(starts[node.end_lineno or node.lineno], len(self.data))
             self.blocks.append((starts[first - 1], end, first))
         self.compiled: dict[int, types.CodeType] = {}
         self.functions: dict[tuple[str, int], list[types.FunctionType]] = {}

@@ -16,16 +16,12 @@ from typing import Any
 def localisation() -> None:
     """Every symbol is as suspicious as any other, in any order, and every line."""
     from agent.context.evidence import Evidence
-    from agent.verify.protected import is_protected
-    from tools.codemap import MODULE
+    from agent.context.localise import changeable
 
-    def unranked(codemap: Any, *_: Any) -> list[tuple[str, float]]:
-        found = [
-            symbol.id
-            for symbol in codemap
-            if symbol.kind != "class" and symbol.qualname != MODULE
-            if not is_protected(symbol.path)
-        ]
+    def unranked(
+        codemap: Any, files: Any, run: Any, targets: Any, issue: Any, protected: Any
+    ) -> list[tuple[str, float]]:
+        found = list(changeable(codemap, files, protected))
         Random(0).shuffle(found)
         return [(name, 1.0) for name in found]
 
