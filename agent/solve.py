@@ -271,9 +271,11 @@ class _Run:
         may have nothing to do with the issue."""
         assert self.before is not None
         if not self.before.complete and self.before.killed_by == "timeout":
+            short = self.before.seconds < self.settings.test_timeout
             return (
                 f"The tests were cut off after {self.before.seconds:.0f} s, so nothing can be "
-                "verified: raise --test-timeout, or name a part of them with --test-cmd."
+                f"verified: raise {'--timeout' if short else '--test-timeout'}, or name a part of "
+                "them with --test-cmd."
             )
         asked = self.task.targets or self.reproduction or len(self.targets) < 2
         if asked or {*self.targets} < {*self.before.failing} or {*self.targets} <= {*fixed}:

@@ -31,12 +31,11 @@ def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
                 "Name tests as the runner does, for example tests/test_x.py::test_y.",
             )
         wanted = tuple(t for t in known if t in failing)
-        idle = [t for t in known if run.outcomes[t] not in PASSING]
-        if idle and not wanted:
-            if run.outcomes[idle[0]] != "skipped":
-                raise _lacking(run)
+        if not wanted and any(test in run.failing for test in known):
+            raise _lacking(run)
+        if not wanted and not any(run.outcomes[test] in PASSING for test in known):
             raise UsageError(
-                f"{idle[0]} is skipped, and cannot show the bug",
+                f"{known[0]} is skipped, and cannot show the bug",
                 "Name a test that runs here, or install what it needs.",
             )
         return wanted

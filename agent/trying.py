@@ -39,6 +39,8 @@ class Trying(Attempt):
     """Edits of those last tried that are not known to fail, when one of them was found to pass."""
     start: tuple[str, Edit | None] = field(default=("", None), kw_only=True)
     """Of what those last tried are edits: a snapshot, and the edit made before each."""
+    until: float = field(default=0.0, kw_only=True)
+    """When the time for those is up, in the budget's seconds."""
     untold: Sequence[Edit] = field(default=(), kw_only=True)
     """Edits of those last given that may still solve the task, after some that passed in bulk did
     not: what passes in bulk keeps others from being tried."""
@@ -52,16 +54,15 @@ class Trying(Attempt):
         given. When nothing is found the sandbox is left so. Raises BudgetSpent.
         """
         self.budget.check()
-        self.start = base, before
+        self.start, self.until = (base, before), self.budget.elapsed + seconds
         self.untold = ()
         result = None
         if self.workspace.command.framework == "pytest":
             result = self.screened(edits, seconds)
             self.back(base, before)
         if result is None or not result.started:
-            left = seconds - (result.seconds if result else 0.0)
-            diff = self.one_by_one(edits, base, left, before)
-            self.may_pass = edits if diff else ()
+            diff = self.one_by_one(edits, base, before)
+            self.may_pass = edits if diff and self.settings.explore else ()
             return diff, []
         late = [edits[n] for n in result.cold if n not in result.clean]
         cold = [edit for edit in late if edit in self.answers and self.settings.explore]
@@ -75,7 +76,9 @@ class Trying(Attempt):
             others = (edit for n, edit in enumerate(edits) if n not in known)
             self.untold = [edit for edit in others if edit not in self.tested]
         if not self.settings.explore:
-            found = distinct(found)
+            refuted = {option.answer for option in found if option.edit in self.tested}
+            apart = (option for alike in agreed(found) for option in distinct(alike))
+            found = [option for option in apart if option.answer not in refuted]
         self.may_pass = [*cold, *(option.edit for option in found)] if diff else ()
         helpful = [
             edits[n]
@@ -86,16 +89,16 @@ class Trying(Attempt):
 
     def others(self) -> Iterator[str]:
         """The diffs of other edits that solve the task: of a few, to explore of all answers."""
-        left = len(self.may_pass) if self.settings.explore else CONFIRMED
-        for edit in self.may_pass:
-            told = edit in self.tested or (self.settings.explore and edit not in self.answers)
-            if told or not left:
-                continue
+        explore = self.settings.explore
+        untested = [edit for edit in self.may_pass if edit not in self.tested]
+        for edit in [e for e in untested if e in self.answers] if explore else untested[:CONFIRMED]:
             self.budget.check()
-            left -= 1
+            if self.budget.elapsed > self.until and not explore:
+                return
+            if self.rivals:
+                self.rivals -= 1
             diff = self.confirmed(edit, *self.start)
             if diff:
-                self.rivals = self.rivals - 1 if self.rivals else self.rivals
                 yield diff
 
     def back(self, base: str, before: Edit | None = None) -> None:
@@ -104,20 +107,19 @@ class Trying(Attempt):
         if before is not None:
             self.sandbox.write(before.path, before.applied(self.sandbox.read(before.path)))
 
-    def one_by_one(
-        self, edits: Sequence[Edit], base: str, seconds: float, before: Edit | None
-    ) -> str | None:
+    def one_by_one(self, edits: Sequence[Edit], base: str, before: Edit | None) -> str | None:
         """Run the tests on each edit: for runners that cannot try many at once, and for tests of
         which none can be collected."""
-        end = self.budget.elapsed + seconds
         for edit in edits:
-            if self.budget.elapsed > end:
+            if self.budget.elapsed > self.until:
                 break
             self.budget.check()
             source = self.sandbox.read(edit.path)
             try:
                 check_syntax(edit.path, source, edit.applied(source))
             except ToolError:
+                if self.saying(edit) and self.workspace.command.framework == "pytest":
+                    self.record_screening(tried=1, failed=[edit])
                 continue
             diff = self.confirmed(edit, base, before)
             if diff:
@@ -149,18 +151,35 @@ class Trying(Attempt):
             wanted=WANTED,
         )
         self.budget.test_seconds += result.seconds
-        fail = sorted({*result.failed, *result.unfinished(probes)})
+        self.record_screening(
+            tried=len(result.trials),
+            clean=len(result.clean),
+            left_out=len(edits) - len(result.trials),
+            failed=[edits[n] for n in sorted({*result.failed, *result.unfinished(probes)})],
+            seconds=result.seconds,
+        )
+        return result
+
+    def record_screening(
+        self,
+        *,
+        tried: int,
+        failed: Sequence[Edit],
+        clean: int = 0,
+        left_out: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Record what came of a trial in bulk, with the answers that certainly fail."""
         self.session.emit(
             Screened(
-                tried=len(result.trials),
-                clean=len(result.clean),
-                left_out=len(edits) - len(result.trials),
-                failed=tuple(answer for n in fail for answer in self.saying(edits[n])),
-                seconds=result.seconds,
+                tried=tried,
+                clean=clean,
+                left_out=left_out,
+                failed=tuple(answer for edit in failed for answer in self.saying(edit)),
+                seconds=seconds,
                 **self.tags("test"),
             )
         )
-        return result
 
     def accepted(
         self, found: Sequence[Candidate], base: str, before: Edit | None = None

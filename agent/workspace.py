@@ -104,7 +104,7 @@ def unchanged(sandbox: Sandbox) -> Iterator[str]:
     except TestEnvironmentError:
         sandbox.restore(before)
         raise
-    if sandbox.diff(before):
+    if sandbox.snapshot() != before:
         sandbox.restore(before)
 
 

@@ -21,7 +21,7 @@ from agent.evaluate.sample import Prediction
 from agent.tasks.instance import Instance, read_instances
 from agent.tasks.journal import Journal
 from agent.tasks.tree import patched, sides, visible_files
-from policies.experience.events import Acted, Event, Sampled
+from policies.experience.events import Acted, Event, Judged, Sampled
 from policies.experience.store import Store
 from tools.fingerprint import fingerprint
 
@@ -56,8 +56,8 @@ def found_by(events: Iterable[Event]) -> str:
     """How the last attempt came to its patch."""
     way, chose = WAYS[2], False
     for event in events:
-        if isinstance(event, Sampled) and event.phase == "choose":
-            chose = True
+        if isinstance(event, Sampled | Judged):
+            chose = isinstance(event, Sampled) and event.phase == "choose"
         if isinstance(event, Acted):
             way = WAYS[2] if event.answer or event.tool != "small_edit" else WAYS[chose]
     return way

@@ -37,6 +37,7 @@ RUN = TestRun(
         (("tests/b.py::test_of_a_file_that_does_not_load",), "", (LOST,)),
         (("tests/b.py",), "", (LOST,)),
         (("tests/c.py", "tests/a.py::test_one"), "", ("tests/a.py::test_one",)),
+        (("tests/c.py", "tests/a.py::test_three"), "", ()),
     ],
 )
 def test_those_asked_for_or_named_or_all(tmp_path, asked, issue, expected):
