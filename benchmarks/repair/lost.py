@@ -41,10 +41,11 @@ def main() -> int:
 
 
 def count(events: Iterable[Event], counts: Counter[tuple[str, str]]) -> None:
-    """Count the completions that a grammar held, by what was asked for and what became of them."""
+    """Count a local model's completions, by what was asked for and what became of them."""
     for event in events:
-        if isinstance(event, Sampled) and event.grammar is not None:
+        if isinstance(event, Sampled) and event.completion_ids and not event.tool_calls:
             kind = LINES if event.group and event.phase == "edit" else str(event.phase)
+            kind += "" if event.grammar else ", without a grammar"
             counts[kind, outcome(event)] += 1
 
 
