@@ -54,10 +54,10 @@ image:
 
 bench: .venv/done .venv-demo/done
 	$(BIN)/python benchmarks/startup.py
-	$(BIN)/python benchmarks/tool_call_latency.py
 	$(BIN)/python benchmarks/contention.py
 	$(BIN)/python benchmarks/fix_overhead.py
 	$(BIN)/python benchmarks/solve_overhead.py --env $(CURDIR)/.venv-demo
+	$(BIN)/python benchmarks/tool_call_latency.py
 
 .venv/done: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.cli.errors import reported
+from agent.status import UsageError
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -30,8 +33,6 @@ class Outcome(StrEnum):
     CLOSED = "closed"
 
 
-_USAGE = 2
-_ENVIRONMENT = 3
 _WIDTH_OF_PIPE = 1000
 
 
@@ -47,7 +48,7 @@ def list_trajectories(
     """List the latest trajectories, newest first."""
     if repo and Path(repo).is_dir():
         repo = str(Path(repo).resolve())
-    with _store() as store:
+    with _store(as_json) as store:
         found = store.trajectories(limit, repo) if store else []
     if as_json:
         from agent.documents import Trajectories
@@ -76,9 +77,9 @@ def show(
     ] = False,
 ) -> None:
     """Show what one trajectory did, event by event."""
-    with _store() as store:
+    with _store(as_json) as store:
         if store is None:
-            raise _failed(f"no trajectory is called {name!r}: there are none yet", _USAGE)
+            raise UsageError(f"no trajectory is called {name!r}: there are none yet")
         trajectory = store.resolve(name)
         events = store.events(trajectory)
         if as_json:
@@ -111,9 +112,9 @@ def feedback(
     from policies.experience.redact import redact
 
     event = Feedback.model_validate({"outcome": outcome.value, "note": redact(note)[0]})
-    with _store() as store:
+    with _store(as_json) as store:
         if store is None:
-            raise _failed(f"no trajectory is called {name!r}: there are none yet", _USAGE)
+            raise UsageError(f"no trajectory is called {name!r}: there are none yet")
         trajectory = store.resolve(name)
         store.add_feedback(trajectory, event)
     if as_json:
@@ -132,9 +133,9 @@ def bring_in(
     """Take over the trajectories of another store, with the feedback on them."""
     from policies.experience.store import Store
 
-    with _reported():
+    with reported(as_json=as_json):
         if not file.is_file():
-            raise _failed(f"{file} is no file", _USAGE)
+            raise UsageError(f"{file} is no file")
         with Store.open(file) as other, Store.open() as store:
             added = {
                 summary.id: store.adopt(summary.id, other.events(summary.id))
@@ -150,34 +151,19 @@ def bring_in(
 
 
 @contextmanager
-def _store() -> Iterator[Store | None]:
+def _store(as_json: bool) -> Iterator[Store | None]:
     """The user's store, or None when nothing was recorded yet; errors end the command."""
-    from policies.experience.store import Store, default_path
+    from policies.experience.store import Store, UnknownTrajectoryError, default_path
 
-    with _reported():
+    with reported(as_json=as_json):
         if not default_path().exists():
             yield None
             return
         with Store.open() as store:
-            yield store
-
-
-@contextmanager
-def _reported() -> Iterator[None]:
-    """Turn the store's errors into a message and an exit code."""
-    from policies.experience.store import StoreError, UnknownTrajectoryError
-
-    try:
-        yield
-    except UnknownTrajectoryError as error:
-        raise _failed(str(error), _USAGE) from error
-    except StoreError as error:
-        raise _failed(str(error), _ENVIRONMENT) from error
-
-
-def _failed(message: str, code: int) -> typer.Exit:
-    typer.echo(f"error: {_plain(message)}", err=True)
-    return typer.Exit(code)
+            try:
+                yield store
+            except UnknownTrajectoryError as error:
+                raise UsageError(str(error)) from error
 
 
 def _plain(text: str) -> str:

@@ -136,6 +136,8 @@ def test_running_and_interrupted(solved):
 
 def test_errors_name_the_next_step(solved):
     assert "agent experience list" in run("show", "zzz", code=2).stderr
+    told = json.loads(run("show", "zzz", "--json", code=2).stdout)
+    assert (told["schema"], told["status"]) == ("apprentice.error", "usage")
     with Store.open() as store:
         store.begin()
     assert "give more of the id" in run("show", "0", code=2).stderr
