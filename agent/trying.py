@@ -69,23 +69,24 @@ class Trying(Attempt):
         found = candidates(edits, result, self.evidence.voters)
         diff = self.alone(cold, base, before) or self.accepted(found, base, before)
         if result.clean and not diff:
-            known = {*result.trials, *result.broken, *result.idle, *result.void} - {
-                *result.clean,
-                *result.cold,
-            }
+            known = {*result.trials, *result.broken, *result.idle, *result.void}
+            known -= {*result.clean, *result.cold}
             others = (edit for n, edit in enumerate(edits) if n not in known)
             self.untold = [edit for edit in others if edit not in self.tested]
-        if not self.settings.explore:
-            refuted = {option.answer for option in found if option.edit in self.tested}
-            apart = (option for alike in agreed(found) for option in distinct(alike))
-            found = [option for option in apart if option.answer not in refuted]
-        self.may_pass = [*cold, *(option.edit for option in found)] if diff else ()
+        left = found if self.settings.explore else self.other_answers(found)
+        self.may_pass = [*cold, *(option.edit for option in left)] if diff else ()
         helpful = [
             edits[n]
             for n, trial in result.trials.items()
             if trial.clean is False and trial.passed > result.base
         ]
         return diff, helpful
+
+    def other_answers(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """The smallest edit of each answer of which none was tested, agreed ones first."""
+        tested = {option.answer for option in found if option.edit in self.tested}
+        apart = (option for alike in agreed(found) for option in distinct(alike))
+        return [option for option in apart if option.answer not in tested]
 
     def others(self) -> Iterator[str]:
         """The diffs of other edits that solve the task: of a few, to explore of all answers."""
