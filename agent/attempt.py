@@ -72,21 +72,24 @@ class Attempt(ABC):
             self.session.prompt(message, attempt=self.number, round=None, phase="edit")
 
     def test(self, diff: str) -> TestRun:
-        """Run the targets, and when they pass everything else."""
+        """Run the targets, and when they pass everything else; what tests write is undone."""
         self.session.emit(Patched(diff=diff, **self.tags("edit")))
         if diff not in self.seen:
             clock = timed()
-            left = self.budget.seconds_left
-            with unchanged(self.sandbox):
-                run = self.workspace.test(self.sandbox, self.targets, seconds=left)
+            run = self.run_tests(self.targets)
             rest = set(self.passing) - run.outcomes.keys()
             if self.solved(run, only_targets=True) and rest:
-                run = self.workspace.test(self.sandbox, seconds=self.budget.seconds_left)
+                run = self.run_tests()
             self.budget.test_seconds += clock()
             self.seen[diff] = run
         run = self.seen[diff]
         self.session.record_tests("candidate", run, **self.tags("test"))
         return run
+
+    def run_tests(self, only: tuple[str, ...] = ()) -> TestRun:
+        """Run tests, all or these, and leave the sandbox as it was."""
+        with unchanged(self.sandbox):
+            return self.workspace.test(self.sandbox, only, seconds=self.budget.seconds_left)
 
     def ask(
         self,

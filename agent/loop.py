@@ -14,7 +14,6 @@ from agent.context.brief import views
 from agent.context.prompts import render
 from agent.testing import tests_tool
 from agent.thoughts import CRITIQUE, PLAN, SUBMIT
-from agent.workspace import unchanged
 from policies.experience.events import Phase
 from tools.base import Observation, Tool, capped
 from tools.edit import CREATE_FILE, EDIT_SYMBOL, REPLACE_TEXT
@@ -54,8 +53,8 @@ class Loop(Attempt):
             if diff in diffs:
                 return self.end("stuck: the same patch again")
             diffs.append(diff)
-            with unchanged(self.sandbox) as made:
-                run = self.test(diff)
+            made = self.sandbox.snapshot()
+            run = self.test(diff)
             if self.solved(run):
                 return self.end("solved", diff)
             if self.round + 1 == self.settings.rounds:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.status import EnvironmentFailure, UsageError
 from agent.task import Task
-from agent.verify.outcomes import lacks_module
+from agent.verify.outcomes import lacking, lacks_module
 from tools.testing.results import COLLECTION, PASSING, TestRun
 
 
@@ -17,7 +17,7 @@ def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
     """
     failing = [test for test in run.failing if not lacks_module(run, test)]
     if run.missing_modules and not failing and not run.passing:
-        raise _lacking(run)
+        raise _without_packages(run)
     asked = task.targets
     if asked:
         known = [
@@ -32,7 +32,7 @@ def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
             )
         wanted = tuple(t for t in known if t in failing)
         if not wanted and any(test in run.failing for test in known):
-            raise _lacking(run)
+            raise _without_packages(run)
         if not wanted and not any(run.outcomes[test] in PASSING for test in known):
             raise UsageError(
                 f"{known[0]} is skipped, and cannot show the bug",
@@ -43,9 +43,9 @@ def choose_targets(task: Task, run: TestRun, framework: str) -> tuple[str, ...]:
     return tuple(named or failing)
 
 
-def _lacking(run: TestRun) -> EnvironmentFailure:
+def _without_packages(run: TestRun) -> EnvironmentFailure:
     return EnvironmentFailure(
-        f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
+        lacking(run),
         "Install them in a virtual environment and name it with --env, or activate it.",
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
@@ -36,7 +36,7 @@ class Trying(Attempt):
     tested: set[Edit] = field(default_factory=set, kw_only=True)
     """Edits that were tested properly."""
     may_pass: Sequence[Edit] = field(default=(), kw_only=True)
-    """Edits of those last tried that are not known to fail, when one of them was found to pass."""
+    """What may be tested of the edits last tried, when one of them was found to pass."""
     start: tuple[str, Edit | None] = field(default=("", None), kw_only=True)
     """Of what those last tried are edits: a snapshot, and the edit made before each."""
     until: float = field(default=0.0, kw_only=True)
@@ -62,10 +62,10 @@ class Trying(Attempt):
             self.back(base, before)
         if result is None or not result.started:
             diff = self.one_by_one(edits, base, before)
-            self.may_pass = edits if diff and self.settings.explore else ()
+            self.may_pass = self.answered(edits) if diff and self.settings.explore else ()
             return diff, []
         late = [edits[n] for n in result.cold if n not in result.clean]
-        cold = [edit for edit in late if edit in self.answers and self.settings.explore]
+        cold = self.answered(late) if self.settings.explore else []
         found = candidates(edits, result, self.evidence.voters)
         diff = self.alone(cold, base, before) or self.accepted(found, base, before)
         if result.clean and not diff:
@@ -73,8 +73,7 @@ class Trying(Attempt):
             known -= {*result.clean, *result.cold}
             others = (edit for n, edit in enumerate(edits) if n not in known)
             self.untold = [edit for edit in others if edit not in self.tested]
-        left = found if self.settings.explore else self.other_answers(found)
-        self.may_pass = [*cold, *(option.edit for option in left)] if diff else ()
+        self.may_pass = [*cold, *self.left(found)] if diff else ()
         helpful = [
             edits[n]
             for n, trial in result.trials.items()
@@ -82,19 +81,27 @@ class Trying(Attempt):
         ]
         return diff, helpful
 
-    def other_answers(self, found: Sequence[Candidate]) -> list[Candidate]:
-        """The smallest edit of each answer of which none was tested, agreed ones first."""
+    def answered(self, edits: Iterable[Edit]) -> list[Edit]:
+        """Those of the edits that the policy wrote."""
+        return [edit for edit in edits if edit in self.answers]
+
+    def left(self, found: Sequence[Candidate]) -> list[Edit]:
+        """What to test when a refusal follows: the smallest edits of a few answers of which none
+        was tested, agreed ones first. To explore, all that the policy wrote.
+        """
+        if self.settings.explore:
+            return self.answered(option.edit for option in found)
         tested = {option.answer for option in found if option.edit in self.tested}
         apart = (option for alike in agreed(found) for option in distinct(alike))
-        return [option for option in apart if option.answer not in tested]
+        return [option.edit for option in apart if option.answer not in tested][:CONFIRMED]
 
     def others(self) -> Iterator[str]:
-        """The diffs of other edits that solve the task: of a few, to explore of all answers."""
-        explore = self.settings.explore
-        untested = [edit for edit in self.may_pass if edit not in self.tested]
-        for edit in [e for e in untested if e in self.answers] if explore else untested[:CONFIRMED]:
+        """The diffs of what is left that solve the task."""
+        for edit in self.may_pass:
+            if edit in self.tested:
+                continue
             self.budget.check()
-            if self.budget.elapsed > self.until and not explore:
+            if self.budget.elapsed > self.until and not self.settings.explore:
                 return
             if self.rivals:
                 self.rivals -= 1

@@ -96,11 +96,11 @@ class Workspace:
 
 
 @contextmanager
-def unchanged(sandbox: Sandbox) -> Iterator[str]:
-    """Undo what tests write meanwhile, also those that could not be run; gives the snapshot."""
+def unchanged(sandbox: Sandbox) -> Iterator[None]:
+    """Undo what tests write meanwhile, also those that could not be run."""
     before = sandbox.snapshot()
     try:
-        yield before
+        yield
     except TestEnvironmentError:
         sandbox.restore(before)
         raise

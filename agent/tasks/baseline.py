@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from agent.status import EnvironmentFailure, UsageError
-from agent.verify.outcomes import lacks_module, passed
+from agent.verify.outcomes import lacking, lacks_module, passed
 from agent.workspace import Workspace
 from tools.testing.results import TestEnvironmentError, TestRun
 
@@ -77,7 +77,7 @@ def _check(run: TestRun) -> None:
         return
     if run.missing_modules:
         raise EnvironmentFailure(
-            f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
+            lacking(run),
             "Name them with --package.",
         )
     broken = [test for test in run.failing if not lacks_module(run, test)]

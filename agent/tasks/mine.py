@@ -23,7 +23,7 @@ from agent.tasks.problems import Problem, told
 from agent.tasks.releases import release_candidates
 from agent.tasks.sources import fetch, repository
 from agent.tasks.tree import ROOT, patched
-from agent.verify.outcomes import is_pseudo, passed
+from agent.verify.outcomes import is_pseudo, lacking, passed
 from agent.workspace import make_workspace
 from tools.sandbox.base import File
 from tools.testing.results import TestRun
@@ -165,7 +165,7 @@ def _run(
         run = workspace.test(sandbox)
     if not run.complete and run.missing_modules:
         raise UsageError(
-            f"the tests need packages that are not installed: {', '.join(run.missing_modules)}",
+            lacking(run),
             "Name all that they need with --package.",
         )
     if not run.complete:

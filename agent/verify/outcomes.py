@@ -75,6 +75,11 @@ def _function(test: str) -> str:
     return test.split("[", 1)[0]
 
 
+def lacking(run: TestRun) -> str:
+    """What to say of a run for want of packages."""
+    return f"the tests need packages that are not installed: {', '.join(run.missing_modules)}"
+
+
 def lacks_module(run: TestRun, test: str) -> bool:
     """Whether a file could not be collected because a package is not installed."""
     failure = run.failures.get(test)

@@ -36,6 +36,11 @@ def of(kind, report):
     return [event for event in events(report) if isinstance(event, kind)]
 
 
+def unasked(folder):
+    """A policy of which no answer is of use."""
+    return shop.script(folder, [{"text": "unused", "repeat": True}])
+
+
 @pytest.fixture
 def strategies(monkeypatch):
     return lambda *names: monkeypatch.setenv("APPRENTICE_STRATEGIES", ",".join(names))
@@ -44,7 +49,7 @@ def strategies(monkeypatch):
 def test_a_bug_is_found_without_a_completion(git_repo, tmp_path, strategies):
     strategies("search")
     repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE})
-    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    report = shop.solve(repo, unasked(tmp_path))
     assert report["status"] == "verified"
     assert "if value < high:" not in (repo / "lib.py").read_text()
     screened = of(Screened, report)
@@ -71,7 +76,7 @@ def test_the_policy_chooses_among_edits_that_pass_and_do_not_do_the_same(
 def test_nothing_is_asked_where_all_edits_that_pass_do_the_same(git_repo, tmp_path, strategies):
     strategies("search")
     repo = git_repo({"lib.py": LIBRARY, "test_lib.py": SEVERAL + MORE})
-    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    report = shop.solve(repo, unasked(tmp_path))
     assert (report["status"], report["rivals"]) == ("verified", 0)
     assert of(Sampled, report) == []
     assert sum(event.clean for event in of(Screened, report)) > 1
@@ -92,7 +97,7 @@ def test_search_goes_on_behind_edits_that_only_seem_to_pass(
         "\ndef test_slow():\n    time.sleep(0.3)\n    assert power(2, 3) == 8\n"
     )
     repo = git_repo({"lib.py": source, "test_lib.py": tests})
-    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    report = shop.solve(repo, unasked(tmp_path))
     assert report["status"] == "verified"
     assert len([event for event in of(Screened, report) if event.clean]) > 1
 
@@ -120,7 +125,7 @@ def test_two_edits_are_found_when_the_first_helps(git_repo, tmp_path, strategies
     library = library.replace("found += number", "found -= number")
     tests = TOTAL + "\ndef test_one():\n    assert total([1]) == 1\n"
     repo = git_repo({"lib.py": library, "test_lib.py": tests})
-    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    report = shop.solve(repo, unasked(tmp_path))
     assert report["status"] == "verified"
 
 
@@ -188,7 +193,7 @@ def test_other_runners_try_edits_one_by_one(git_repo, tmp_path, strategies):
     strategies("search")
     check = "from lib import clamp\nassert clamp(5, 0, 10) == 5 and clamp(11, 0, 10) == 10\n"
     repo = git_repo({"lib.py": LIBRARY, "check.py": check})
-    model = shop.script(tmp_path, [{"text": "unused", "repeat": True}])
+    model = unasked(tmp_path)
     report = shop.solve(repo, model, "--test-cmd", "python3 check.py")
     assert report["status"] == "verified"
     assert of(Screened, report) == []
@@ -207,7 +212,7 @@ def test_edits_are_tried_one_by_one_where_the_tests_do_not_load(git_repo, tmp_pa
         "test_other.py": "def test_other():\n    pass\n",
     }
     repo = git_repo(files)
-    model = shop.script(tmp_path, [{"text": "unused", "repeat": True}])
+    model = unasked(tmp_path)
     report = shop.solve(repo, model, "--test", "test_table.py::test_last")
     assert report["targets"] == ["test_table.py (collection)"]
     assert report["status"] == "verified"
@@ -237,7 +242,7 @@ def test_what_tests_leave_behind_does_not_fail_them_later(git_repo, tmp_path, st
         "    assert not Path('out').exists()\n    Path('out').write_text('x')\n"
     )
     repo = git_repo({"lib.py": LIBRARY, "test_lib.py": CLAMP + MORE, "test_once.py": once})
-    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    report = shop.solve(repo, unasked(tmp_path))
     assert report["status"] == "verified"
 
 
@@ -254,7 +259,7 @@ def test_a_policy_that_calls_tools_is_not_searched_for(git_repo, tmp_path, strat
 def test_the_prompt_of_a_choice_shows_the_failure_and_the_code(git_repo, tmp_path, strategies):
     strategies("search")
     repo = git_repo({"lib.py": LIBRARY, "test_lib.py": SEVERAL})
-    report = shop.solve(repo, shop.script(tmp_path, [{"text": "unused", "repeat": True}]))
+    report = shop.solve(repo, unasked(tmp_path))
     said = [event.message.content for event in of(Prompted, report) if event.attempt == 0]
     assert "test_middle" in said[1]
     assert "def clamp" in said[2]

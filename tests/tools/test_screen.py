@@ -281,13 +281,10 @@ def test_the_whole_of_a_last_line_is_swapped(box):
 
 
 def test_without_a_test_to_turn_green_no_edit_is_tried(box):
-    lost, others = (
-        ["test_gone.py (collection)"],
-        {"mod.py::x": ["test_mod.py::test_half_of_nothing"]},
-    )
-    found = screen(
-        box(FILES), PYTEST, lost, others=others, edits=[edit("x // 3", "x // 2")], seconds=30
-    )
+    others = {"mod.py::x": ["test_mod.py::test_half_of_nothing"]}
+    edits = [edit("x // 3", "x // 2")]
+    lost = ["test_gone.py (collection)"]
+    found = screen(box(FILES), PYTEST, lost, others=others, edits=edits, seconds=30)
     assert (found.started, dict(found.trials)) == (False, {})
 
 

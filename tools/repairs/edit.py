@@ -72,7 +72,7 @@ class Scope:
 
     def text(self, node: Node) -> str:
         """The text of a node."""
-        return self.source[node.start_byte : node.end_byte].decode("utf-8", "replace")
+        return text_of(self.source, node)
 
     def put(self, node: Node, text: str) -> Change:
         """Other text in the place of a node."""
@@ -83,6 +83,11 @@ class Scope:
         start = self.source.rfind(b"\n", 0, node.start_byte) + 1
         before = self.source[start : node.start_byte].decode("utf-8", "replace")
         return "" if before.strip() else before
+
+
+def text_of(source: bytes, node: Node) -> str:
+    """The text of a node of a file."""
+    return source[node.start_byte : node.end_byte].decode("utf-8", "replace")
 
 
 def walk(node: Node) -> Iterator[Node]:

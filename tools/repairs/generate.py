@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tools.codemap import Symbol, definition_of
 from tools.languages import language_of, parser
 from tools.repairs import expressions, names, statements
-from tools.repairs.edit import Change, Edit, Scope, walk
+from tools.repairs.edit import Change, Edit, Scope, text_of, walk
 from tools.repairs.vocabulary import VOCABULARIES, Vocabulary
 
 if TYPE_CHECKING:
@@ -131,8 +131,7 @@ def _scope(source: bytes, file: _File, node: Node, words: Vocabulary) -> Scope:
 def _literals(source: bytes, node: Node, kinds: frozenset[str]) -> list[str]:
     """The short literals of some kinds in a node, each once."""
     short = (n for n in walk(node) if n.type in kinds and n.end_byte - n.start_byte <= MAX_LITERAL)
-    texts = (source[n.start_byte : n.end_byte].decode("utf-8", "replace") for n in short)
-    return list(dict.fromkeys(text for text in texts if "\n" not in text))
+    return list(dict.fromkeys(text for n in short if "\n" not in (text := text_of(source, n))))
 
 
 def _set(scope: Scope, node: Node) -> Iterator[str]:
@@ -170,7 +169,7 @@ def _called(source: bytes, root: Node, words: Vocabulary) -> Iterator[str]:
         if node.type in words.calls:
             function = node.child_by_field_name("function")
             if function is not None and function.type in words.identifiers:
-                yield source[function.start_byte : function.end_byte].decode("utf-8", "replace")
+                yield text_of(source, function)
 
 
 def _class_of(node: Node) -> Node | None:
