@@ -32,26 +32,40 @@ class _Controls:
     files: dict[str, bytes]
     certain: tuple[str, ...]
 
-    def passing(self, tree: Workspace, test: Tested, ids: Sequence[str]) -> list[str]:
-        """Which of these tests pass all the same, in a fresh sandbox: the whole suite is run, so
-        that its size does not tell the control from the real run."""
-        if not any(test_id in ids for test_id in self.certain):
-            return []
+    def run(self, tree: Workspace, test: Tested, ids: Sequence[str]) -> _Ended:
+        """How those of these tests that have a control end with it, in a fresh sandbox.
+
+        The whole suite is run, so that its size does not tell the control from the real run.
+        """
+        wanted = [test_id for test_id in self.certain if test_id in ids]
+        if not wanted:
+            return _Ended((), ())
         with tree.fresh() as sandbox:
             for path, source in self.files.items():
                 sandbox.write(path, padded(path, source))
             try:
                 run = test(sandbox)
             except TestEnvironmentError:
-                return []
+                return _Ended((), ())
         passing = set(passed(run))
-        return [test_id for test_id in self.certain if test_id in ids and test_id in passing]
+        return _Ended(
+            tuple(test_id for test_id in wanted if test_id in run.outcomes),
+            tuple(test_id for test_id in wanted if test_id in passing),
+        )
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """The tests that came to an end with their control, and those of them that passed it."""
+
+    all: tuple[str, ...]
+    passing: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Audit:
     """`lying` tests pass although they expect something else; `unchecked` are targets without a
-    control.
+    control, or whose control did not come to its end.
     """
 
     lying: tuple[str, ...]
@@ -75,11 +89,11 @@ def audit(
     """
     chosen = _chosen(run, targets)
     controls = _controls(base, chosen)
-    found = controls.passing(tree, test, chosen)
-    void = controls.passing(base, test, found)
+    ended = controls.run(tree, test, chosen)
+    void = controls.run(base, test, ended.passing).passing
     return Audit(
-        tuple(test_id for test_id in found if test_id not in void),
-        tuple(target for target in _expanded(run, targets) if target not in controls.certain),
+        tuple(test_id for test_id in ended.passing if test_id not in void),
+        tuple(target for target in _expanded(run, targets) if target not in ended.all),
     )
 
 

@@ -344,6 +344,32 @@ def test_only_some(box: Box) -> None:
     assert not run.ok
 
 
+def test_of_many_failures_only_the_first_are_told_in_full(box: Box) -> None:
+    tests = (
+        "import pytest\n"
+        "@pytest.mark.parametrize('n', range(103))\n"
+        "def test_many(n):\n"
+        "    assert n == n + 1\n"
+    )
+    record = (
+        "import pytest\n"
+        "LINES = []\n"
+        "def pytest_runtest_logreport(report):\n"
+        "    if report.failed:\n"
+        "        LINES.append('    assert n == n + 1' in str(report.longrepr))\n"
+        "def pytest_unconfigure():\n"
+        "    print('in full:', sum(LINES), LINES[-1])\n"
+    )
+    sandbox = box({"test_many.py": tests, "conftest.py": record})
+    run = run_tests(sandbox, PYTEST)
+    last = run.failures["test_many.py::test_many[102]"]
+    assert last.message == "assert 102 == (102 + 1)"
+    assert (last.longrepr, [frame.line for frame in last.frames]) == ("", [4])
+    assert "    assert n" in run.failures["test_many.py::test_many[99]"].longrepr
+    assert "in full: 100 False" in run.output
+    assert len(run.failing) == 103
+
+
 def test_no_tests_and_wrong_options(box: Box) -> None:
     sandbox = box({"test_none.py": "x = 1\n"})
     run = run_tests(sandbox, PYTEST)

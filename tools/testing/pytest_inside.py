@@ -172,6 +172,7 @@ class Reporter:
         self.details: dict[str, dict[str, Any]] = {}
         self.hung: set[str] = set()
         self.detailed = 0
+        self.options: Any = None
         self.current: str | None = None
         self.armed = False
         self.began = time.monotonic()
@@ -210,6 +211,7 @@ class Reporter:
         accept_absent(parser)
 
     def pytest_sessionstart(self, session: Any) -> None:
+        self.options = session.config.option
         self.selection.start(session.config)
 
     def ignored(self, path: str) -> bool | None:
@@ -353,11 +355,17 @@ class Reporter:
         self.emit("end", id=nodeid, outcome=outcome, **fields)
 
     def describe(self, report: Any, detail: dict[str, Any]) -> dict[str, Any]:
-        """What to tell of a failure; later failures of a long list are told in one line."""
+        """What to tell of a failure; later failures of a long list are told in one line.
+
+        pytest forms no more then either: for each it parses the whole test file again, and at the
+        end it goes through all reports.
+        """
         text = str(report.longrepr or "")
         crash = getattr(report.longrepr, "reprcrash", None)
         fields = dict(detail, message=one_line(crash.message if crash is not None else text))
         self.detailed += 1
+        if self.detailed == DETAILED:
+            self.options.tbstyle = "line"
         if self.detailed <= DETAILED:
             fields["longrepr"] = cut(text, LONGREPR)
             sections = [s for s in report.sections if s[0].startswith("Captured")]
