@@ -52,7 +52,7 @@ def solve(
     test_cmd: Annotated[str | None, typer.Option(help="How the tests are run.")] = None,
     samples: Annotated[int | None, typer.Option(help="Attempts at most.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of an attempt at most.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds at most.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to look for a fix.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
     as_json: AsJson = False,
 ) -> None:

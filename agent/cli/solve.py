@@ -49,7 +49,7 @@ def solve(
     samples: Annotated[int | None, typer.Option(help="Attempts at most.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of an attempt at most.")] = None,
     budget_tokens: Annotated[int | None, typer.Option(help="Tokens at most.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds at most.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds to look for a fix.")] = None,
     test_timeout: Annotated[float | None, typer.Option(help="Seconds for a test run.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampling.")] = None,
     commit: Annotated[bool, typer.Option("--commit", help="Commit the fix.")] = False,
