@@ -20,6 +20,7 @@ from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status
 from agent.targets import choose_targets
 from agent.task import Budget, Task
 from agent.verify.outcomes import test_files
+from agent.verify.protected import helpers
 from agent.verify.verifier import Verdict, Verifier, with_file
 from agent.workspace import Workspace, timed, unchanged
 from policies.base import Message, Policy, PolicyError
@@ -49,7 +50,8 @@ def solve(
 
     `deliver` gets the status and a verdict with a patch (verified or not), decides where it
     goes, and returns the event that says so. Errors of the environment and Ctrl-C end in an
-    Outcome; StoreError is raised, since nothing may happen that cannot be recorded.
+    Outcome; StoreError is raised, since nothing may happen that cannot be recorded. Where the patch
+    was delivered already, it is told in the hint.
     """
     budget = Budget(settings.budget_tokens, settings.timeout)
     with store.begin() as writer:
@@ -63,18 +65,20 @@ def solve(
             outcome = run.outcome(error.status, str(error), hint=error.hint)
         except BudgetSpent as spent:
             outcome = run.outcome(Status.NOT_SOLVED, str(spent))
-        except StoreError:
-            raise
+        except StoreError as error:
+            return run.unrecorded(error)
         except (SandboxError, PolicyError, TestEnvironmentError) as error:
             outcome = run.outcome(Status.ENVIRONMENT, str(error))
-        session.emit(
-            Finished(
-                status=outcome.status,
-                exit_code=outcome.status.exit_code,
-                message=outcome.message,
-                **budget.costs(),
-            )
+        finished = Finished(
+            status=outcome.status,
+            exit_code=outcome.status.exit_code,
+            message=outcome.message,
+            **budget.costs(),
         )
+        try:
+            session.emit(finished)
+        except StoreError as error:
+            return run.unrecorded(error)
         return outcome
 
 
@@ -153,8 +157,9 @@ class _Run:
         return run
 
     def protect(self, files: tuple[str, ...]) -> None:
-        """Protect the files that hold tests, whatever they are called."""
-        more = files_of_tests(self.workspace.contents)
+        """Protect the files that hold tests, whatever they are called, and those beside them."""
+        contents = self.workspace.contents
+        more = files_of_tests(contents) | helpers(files, contents)
         protected = (*self.settings.protected, *files, *sorted(more))
         self.settings = self.settings.model_copy(update={"protected": protected})
 
@@ -357,6 +362,13 @@ class _Run:
         """What Ctrl-C leaves: a run that had delivered its patch has ended as it would have."""
         done = self.delivered
         return done or self.outcome(Status.INTERRUPTED, "interrupted; your files are untouched")
+
+    def unrecorded(self, error: StoreError) -> Outcome:
+        """A delivered patch whose end is not in the store. Raises `error` where none is."""
+        if self.delivered is None:
+            raise error
+        told = f"The end of this run is not in the store: {error}"
+        return dataclasses.replace(self.delivered, hint=f"{self.delivered.hint} {told}".strip())
 
     def outcome(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.config import Settings
-from agent.paths import below_import_root
+from agent.paths import below_import_root, module_of
 from agent.repository import Capture
 from agent.status import EnvironmentFailure, UsageError
 from tools.sandbox.base import File, Limits, Sandbox, Spec
@@ -85,7 +86,7 @@ class Workspace:
         limit = self.test_timeout
         if seconds is not None:
             limit = min(limit, max(seconds, MIN_TEST_SECONDS))
-        return run_tests(
+        run = run_tests(
             sandbox,
             self.command,
             only=ids,
@@ -93,6 +94,13 @@ class Workspace:
             per_test=min(PER_TEST_SECONDS, limit / 4),
             trace=trace,
         )
+        lost = tuple(m for m in run.missing_modules if not self._is_own(m))
+        return dataclasses.replace(run, missing_modules=lost)
+
+    def _is_own(self, module: str) -> bool:
+        """Whether a module that could not be imported would be one of the repository."""
+        top = module.partition(".")[0]
+        return any(module_of(file.path).partition(".")[0] == top for file in self.files)
 
 
 @contextmanager
@@ -139,7 +147,12 @@ def make_workspace(
         modules=modules_of(capture),
         image=image,
         hide=(*Spec.hide, *_own_modules(contents)),
-        limits=Limits(wall_seconds=settings.test_timeout),
+        limits=Limits(
+            wall_seconds=settings.test_timeout,
+            cpu_seconds=max(
+                Limits.cpu_seconds, math.ceil(settings.test_timeout * (os.cpu_count() or 1))
+            ),
+        ),
     )
     return Workspace(capture.files, settings.sandbox, spec, command, settings.test_timeout)
 

@@ -17,7 +17,7 @@ from agent.workers.process import START_SECONDS, Worker, WorkerDied
 from agent.workspace import timed
 
 GRACE_SECONDS = 300.0
-SCORING_RUNS = 5
+VERDICT_RUNS = 6
 STORE = "experience.db"
 KEPT = frozenset({Status.VERIFIED, Status.UNVERIFIED, Status.NOT_SOLVED, Status.NOTHING_TO_DO})
 
@@ -92,7 +92,7 @@ class Lane:
 
     def predict(self, item: Item) -> Prediction:
         settings = self.plan.settings
-        seconds = settings.timeout + settings.test_timeout + GRACE_SECONDS
+        seconds = settings.timeout + VERDICT_RUNS * settings.test_timeout + GRACE_SECONDS
         more = {"variant": self.plan.variant, "sample": item.sample}
         try:
             reply = self.ask(self.sampler, seconds, "predict", item, **more)
@@ -107,7 +107,7 @@ class Lane:
             raise Unscored(prediction.message)
         if not _is_scored(prediction):
             return Score(resolved=False, reason=prediction.message)
-        seconds = SCORING_RUNS * self.plan.settings.test_timeout + GRACE_SECONDS
+        seconds = VERDICT_RUNS * self.plan.settings.test_timeout + GRACE_SECONDS
         try:
             reply = self.ask(self.scorer, seconds, "score", item, patch=prediction.patch)
         except WorkerDied:

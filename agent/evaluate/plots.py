@@ -27,7 +27,7 @@ Runs = Mapping[str, Sequence[Result]]
 # The "muted" scheme of Paul Tol (SRON/EPS/TN/09-002), told apart with any colour vision.
 _INDIGO, _CYAN, _TEAL, _GREEN = "#332288", "#88CCEE", "#44AA99", "#117733"
 _OLIVE, _SAND, _ROSE, _WINE = "#999933", "#DDCC77", "#CC6677", "#882255"
-_PURPLE, _GREY, _INK = "#AA4499", "#DDDDDD", "#222222"
+_PURPLE, _GREY, _INK, _DIM = "#AA4499", "#DDDDDD", "#222222", "#777777"
 _LINES = (_INDIGO, _ROSE, _GREEN, _PURPLE, _TEAL, _WINE, _OLIVE, _CYAN, _SAND)
 _DASHES = ("-", "--", "-.", ":")
 _DARK = frozenset({_INDIGO, _GREEN, _WINE, _PURPLE})
@@ -36,6 +36,8 @@ _ENDS = {
     Failure.FALSE_CLAIM: _WINE,
     Failure.WRONG: _ROSE,
     Failure.REGRESSION: _PURPLE,
+    Failure.TAMPERED: _DIM,
+    Failure.BY_HEART: _INK,
     Failure.NOT_APPLICABLE: _SAND,
     Failure.NO_PATCH: _CYAN,
     Failure.OUT_OF_TIME: _INDIGO,

@@ -24,7 +24,7 @@ from agent.verify.audit import audit
 from agent.verify.held_out import judge
 from agent.verify.outcomes import doctest_files, test_files
 from agent.verify.patch import split
-from agent.verify.protected import is_protected
+from agent.verify.protected import helpers, is_protected
 from agent.verify.tamper import examples_changed
 from agent.workers.inside import Job
 from agent.workspace import Workspace, make_workspace
@@ -154,10 +154,12 @@ def _held_out(instance: Instance, tree: Workspace, scored: Score) -> Score:
 
 
 def _test_files(instance: Instance) -> tuple[str, ...]:
-    """The files that hold tests of the row, and those that the test patch leaves."""
+    """The files that hold tests of the row, those beside them, and those of the test patch."""
     before = set(base_files(instance))
     changed = {file.path for file in visible_files(instance) if file not in before}
-    return tuple(sorted(changed.union(test_files(_wanted(instance)))))
+    tests = test_files(_wanted(instance))
+    beside = helpers(tests, (file.path for file in before))
+    return tuple(sorted(changed.union(tests, beside)))
 
 
 def _wanted(instance: Instance) -> tuple[str, ...]:

@@ -9,6 +9,10 @@ from tools.testing.results import COLLECTION, COMMAND, FAILING, SESSION, TestRun
 
 PSEUDO = (COLLECTION, SESSION, COMMAND)
 _DOCUMENTED = (".py", ".pyi", ".txt", ".rst", ".md")
+_LINTERS = frozenset(
+    {"ruff", "ruff::format", "flake8", "flake-8::flake8", "black", "isort", "mypy", "mypy-status",
+     "pylint", "pycodestyle", "pydocstyle", "pyright"}
+)  # fmt: skip
 
 
 def is_pseudo(test: str) -> bool:
@@ -19,9 +23,9 @@ def is_pseudo(test: str) -> bool:
 def is_green(run: TestRun, test: str) -> bool:
     """Whether a test passed in a run; expected failures do not count.
 
-    A collection error (`path (collection)`) is green once the file is collected and all of its
-    tests pass; a session error once the session ends with tests that passed and none that failed,
-    and so is a command's that told no tests before.
+    A collection error (`path (collection)`) is green once the file is collected, some of its tests
+    pass and none fails; a session error once the session ends with tests that passed and none that
+    failed, and so is a command's that told no tests before.
     """
     if test == COMMAND and test in run.outcomes:
         return run.outcomes[test] == "passed"
@@ -31,7 +35,7 @@ def is_green(run: TestRun, test: str) -> bool:
         return run.outcomes.get(test) == "passed"
     prefix = test.removesuffix(COLLECTION) + "::"
     inside = [outcome for name, outcome in run.outcomes.items() if name.startswith(prefix)]
-    return test not in run.outcomes and bool(inside) and not FAILING.intersection(inside)
+    return test not in run.outcomes and "passed" in inside and not FAILING.intersection(inside)
 
 
 def passed(run: TestRun) -> tuple[str, ...]:
@@ -88,11 +92,13 @@ def lacks_module(run: TestRun, test: str) -> bool:
 
 
 def test_files(tests: Iterable[str]) -> tuple[str, ...]:
-    """The files that hold tests; sources that are tested by doctest are none."""
+    """The files that hold tests; sources with doctests, or that a linter looks at, are none."""
     files = {
         test.split("::", 1)[0].removesuffix(COLLECTION)
         for test in tests
-        if ("::" in test or _is_foreign_file(test)) and not _is_doctest(test)
+        if ("::" in test or _is_foreign_file(test))
+        and not _is_doctest(test)
+        and test.partition("::")[2].lower() not in _LINTERS
     }
     return tuple(sorted(files))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
@@ -63,6 +63,16 @@ def is_protected(path: str, extra: Sequence[str] = ()) -> bool:
     if any(fnmatchcase(parts[-1], pattern) for pattern in _NAMES):
         return True
     return any(path == pattern or fnmatchcase(path, pattern) for pattern in extra)
+
+
+def helpers(tests: Iterable[str], paths: Iterable[str]) -> frozenset[str]:
+    """The files of folders that are called like tests, at any depth, and hold some of `tests`.
+
+    Of others (`django/test`) only those at the top are taken for tests by their name alone.
+    """
+    folders = {str(PurePosixPath(test).parent) for test in tests}
+    named = {f for f in folders if plain(PurePosixPath(f).name) in _TESTS_AT_THE_TOP}
+    return frozenset(path for path in paths if str(PurePosixPath(path).parent) in named)
 
 
 def plain(part: str) -> str:

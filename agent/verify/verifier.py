@@ -120,6 +120,8 @@ class Verifier:
                 noted.append(f"no control: {', '.join(audited.unchecked[:3])}")
             if not found and self.held_out and (reason := judge(tree, self.held_out).reason):
                 failures = (reason,)
+            if not found and not failures and not self._fails_without(runs):
+                failures = ("the failing tests pass without the patch as well: they are flaky",)
         fixed = tuple(test for test in self.targets if is_green(run, test))
         broken = broken_tests(self.baseline, run)
         reasons = (*found, *failures)
@@ -139,6 +141,18 @@ class Verifier:
             test_seconds=sum(run.seconds for run in runs),
             seconds=clock(),
         )
+
+    def _fails_without(self, runs: list[TestRun]) -> bool:
+        """Whether a target fails again on the untouched copy, alone or among all tests."""
+        for only in (self.targets, ()):
+            with self.workspace.fresh() as sandbox:
+                try:
+                    runs.append(self.workspace.test(sandbox, only))
+                except TestEnvironmentError:
+                    return True
+            if not all(is_green(runs[-1], target) for target in self.targets):
+                return True
+        return False
 
     def _findings(
         self, old: Mapping[str, bytes], new: Mapping[str, bytes], run: TestRun

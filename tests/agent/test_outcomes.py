@@ -31,6 +31,8 @@ def test_collection_and_session_errors_turn_green_with_their_tests():
     assert not is_green(of({"a.py::t": "failed"}), error)
     assert not is_green(of({error: "error"}), error)
     assert not is_green(of({"b.py::t": "passed"}), error)
+    assert is_green(of({"a.py::t": "passed", "a.py::u": "skipped"}), error)
+    assert not is_green(of({"a.py::t": "skipped", "a.py::u": "xfailed"}), error)
     assert is_green(of({"a.py::t": "passed"}), "<session>")
     assert not is_green(of({"a.py::t": "passed"}, complete=False), "<session>")
 
@@ -55,6 +57,12 @@ def test_files_of_tests_and_of_doctests():
     seen = ("app/tests.py::T::test_a[1.5]", "m.py::m.f", "b.py (collection)")
     assert files_of_tests(seen) == ("app/tests.py",)
     assert doctest_files(seen) == frozenset({"m.py"})
+
+
+def test_a_source_that_a_linter_looks_at_holds_no_tests():
+    seen = ("shop/a.py::ruff", "shop/a.py::ruff::format", "shop/b.py::FLAKE8", "shop/c.py::mypy")
+    assert files_of_tests(seen) == ()
+    assert files_of_tests((*seen, "shop/a.py::test_ruff")) == ("shop/a.py",)
 
 
 def test_a_missing_package_is_not_the_fault_of_the_source():

@@ -1,13 +1,15 @@
 """`agent solve` from end to end, in real sandboxes, with scripted policies."""
 
+import sqlite3
 import subprocess
 
 import pytest
 
+from agent import apply
 from agent.reproduce import imports, refusal
 from policies.experience.events import Finished, Judged, Prompted, Sampled, TaskStarted
 from policies.experience.prompt import prompt_of
-from policies.experience.store import Store
+from policies.experience.store import Store, default_path
 from tests.agent import shop
 from tools.testing.results import Failure, TestRun
 
@@ -56,6 +58,24 @@ def test_a_verified_fix_is_applied_and_its_trajectory_is_complete(repo, tmp_path
     labels = [event.label for event in events if event.kind == "tested"]
     assert labels == ["baseline", "candidate", "verification"]
     assert next(e for e in events if isinstance(e, Judged)).rewards["resolved"] == 1.0
+
+
+def test_a_patch_that_was_applied_is_told_when_the_store_fails_after_it(
+    repo, tmp_path, monkeypatch
+):
+    def deliver(*arguments):
+        done = real(*arguments)
+        full = "CREATE TRIGGER full BEFORE INSERT ON events BEGIN SELECT RAISE(ABORT, 'full'); END"
+        with sqlite3.connect(default_path()) as db:
+            db.execute(full)
+        return done
+
+    real = apply.deliver
+    monkeypatch.setattr(apply, "deliver", deliver)
+    report = shop.solve(repo, shop.script(tmp_path, [shop.PLAN, shop.GOOD]))
+    assert (report["status"], report["applied"]) == ("verified", "working tree")
+    assert "The end of this run is not in the store" in report["hint"]
+    assert "(number - 1) * size" in (repo / "shop/catalogue.py").read_text()
 
 
 def test_a_wrong_patch_is_criticised_and_revised(repo, tmp_path):

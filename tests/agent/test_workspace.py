@@ -1,8 +1,12 @@
 """What a workspace takes from a repository, and that tests leave nothing in a sandbox."""
 
+import os
+
 import pytest
 
-from agent.workspace import _own_modules, unchanged
+from agent.config import Settings
+from agent.repository import capture, open_repository
+from agent.workspace import _own_modules, make_workspace, unchanged
 from tests.tools.conftest import open_box
 from tools.testing.results import TestEnvironmentError
 
@@ -20,6 +24,13 @@ def test_own_modules_are_hidden_and_shared_ones_are_not():
         "shop/deep/__init__.py": b"",
     }
     assert _own_modules(contents) == ("cart", "shop", "till", "tool")
+
+
+def test_all_cores_may_work_as_long_as_the_tests_may_take(git_repo):
+    with open_repository(git_repo({"test_a.py": "def test_a(): pass\n"})) as repo:
+        tree = capture(repo)
+    limits = make_workspace(tree, Settings(test_timeout=1500.0, sandbox="none")).spec.limits
+    assert limits.cpu_seconds >= 1500 * (os.cpu_count() or 1)
 
 
 def test_what_is_written_meanwhile_is_undone_also_by_an_error():

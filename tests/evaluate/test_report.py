@@ -8,7 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from agent.evaluate.plots import draw, in_terminal
+from agent.evaluate.plots import _ENDS, draw, in_terminal
 from agent.evaluate.report import (
     Summary,
     details,
@@ -208,6 +208,11 @@ def test_plots_are_images_and_the_same_each_time(tmp_path):
         assert height >= 400
     again = draw(runs, tmp_path)
     assert [p.read_bytes() for p in again] == [p.read_bytes() for p in paths]
+
+
+def test_every_end_of_a_sample_is_drawn():
+    assert set(_ENDS) == set(Failure)
+    assert len(set(_ENDS.values())) == len(_ENDS)
 
 
 def test_plots_of_little_or_nothing(tmp_path):

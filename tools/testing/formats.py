@@ -209,13 +209,13 @@ FORMATS: tuple[Format, ...] = (
         name="jest",
         command=re.compile(r"^(?!.*[;&|<>]).*(^|\bnpx )jest\b(?!.* --(json|outputFile))"),
         read=_jest,
-        argv=_with_report("--json"),
+        argv=_with_report("--json", "--coverage=false"),
     ),
     Format(
         name="vitest",
         command=re.compile(r"^(?!.*[;&|<>]).*(^|\bnpx )vitest\b(?!.* --(reporter|outputFile))"),
         read=_jest,
-        argv=_with_report("--reporter=json"),
+        argv=_with_report("--reporter=json", "--coverage.enabled=false"),
         # Wasm reserves more address space than the sandbox's limit on memory admits.
         env={"NODE_OPTIONS": "--disable-wasm-trap-handler"},
     ),
