@@ -9,6 +9,7 @@ from agent.attempt import Attempt
 from agent.context.prompts import render
 from agent.workspace import timed
 from policies.base import Constraint, ContextOverflow, Sampling
+from policies.experience.redact import redact
 
 CHOICE_TOKENS = 200
 _OPEN, _CLOSE = "```diff\n", "\n```"
@@ -18,9 +19,10 @@ def choose(attempt: Attempt, options: Sequence[str], sources: Mapping[str, str])
     """The number of the option that the policy writes, greedily, when it may write nothing else.
 
     `sources` are the definitions that the options change, by symbol. One option needs no asking,
-    and an answer that does not fit the context is the first. Raises BudgetSpent.
+    and an answer that does not fit the context is the first; so it is where one holds a secret, as
+    what is written is stored. Raises BudgetSpent.
     """
-    if len(set(options)) < 2:
+    if len(set(options)) < 2 or any(redact(option)[1] for option in options):
         return 0
     attempt.budget.check()
     attempt.say(render("choose", sources=sources), "edit")

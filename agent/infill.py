@@ -16,6 +16,7 @@ from agent.holes import MAX_CHARACTERS, Hole, grammar, holes, question
 from agent.trying import Trying
 from agent.workspace import timed
 from policies.base import Constraint, ContextOverflow, Message, Sampling
+from policies.experience.redact import redact
 from tools.codemap import Symbol
 from tools.fingerprint import fingerprint
 from tools.languages import name_of
@@ -76,7 +77,7 @@ class Infill(Trying):
             return [every[at % len(every)] for at in range(first, first + count)]
         symbol = self.evidence.codemap.symbols.get(place[0])
         found = holes(symbol, self.evidence.source(symbol.id)) if symbol is not None else ()
-        return [hole for hole in found if hole.place == place]
+        return [hole for hole in found if hole.place == place and not _is_secret(hole)]
 
     def suspected(self) -> list[Hole]:
         """The holes of the suspects, in the order of their lines' suspicion."""
@@ -88,7 +89,7 @@ class Infill(Trying):
                 continue
             for hole in holes(symbol, text):
                 score = scores.get(hole.judged_by, 0.0) if scores else 1.0
-                if score:
+                if score and not _is_secret(hole):
                     ranked.append((score * (GAP_WEIGHT if hole.gap else 1.0), len(ranked), hole))
         return [hole for _, _, hole in sorted(ranked, key=lambda item: (-item[0], item[1]))]
 
@@ -127,6 +128,11 @@ class Infill(Trying):
                 if completion.text not in alike:
                     self.answers[edit] = self.round, (*alike, completion.text)
         return list(found.values())
+
+
+def _is_secret(hole: Hole) -> bool:
+    """Whether a secret stands there: the grammar, and so the store, would spell it out."""
+    return not hole.gap and bool(redact(hole.original)[1])
 
 
 def program(edit: Edit, source: bytes) -> str:

@@ -12,7 +12,7 @@ from agent.paths import module_of
 from agent.session import Session
 from agent.task import Budget
 from agent.workspace import Workspace, timed
-from policies.base import Completion, ContextOverflow, Message, Policy, Sampling
+from policies.base import Completion, ContextOverflow, Message, Policy, Progress, Sampling
 from policies.experience.events import Observed
 from tools.edit import CREATE_FILE
 from tools.sandbox.base import File, Sandbox, SandboxError
@@ -119,8 +119,13 @@ def _ask(
     limit = constraint(
         [CREATE_FILE], {"path": [path]}, calls_tools=policy.calls_tools, lines=MOST_LINES
     )
+
+    def progress(report: Progress) -> None:
+        session.progress(report)
+        budget.check()
+
     clock = timed()
-    completion = policy.sample(session.messages(-1), 1, sampling, limit, session.progress)[0]
+    completion = policy.sample(session.messages(-1), 1, sampling, limit, progress)[0]
     budget.charge(completion.usage, clock())
     session.record(completion, sampling, limit, attempt=-1, round=number, phase="reproduce")
     return completion

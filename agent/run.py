@@ -103,5 +103,6 @@ def _policy(order: Order, settings: Settings, audience: Audience) -> Policy:
             context_tokens=settings.context_tokens,
             on_download=on_download,
             resident_seconds=settings.resident_seconds if settings.resident == "always" else None,
+            request_seconds=settings.timeout,
         )
         return open_team(open_one, settings.model, settings.members)

@@ -26,6 +26,7 @@ def open_policy(
     adapter: Path | None = None,
     on_download: OnBytes | None = None,
     resident_seconds: float | None = None,
+    request_seconds: float = 600.0,
 ) -> Policy:
     """Open the policy that `model` names.
 
@@ -41,8 +42,8 @@ def open_policy(
     0 (or the bytes kept from before), the total in bytes and the source, then as bytes
     arrive; with `refuse_download` for it, MissingWeights is raised instead, before anything is
     asked of the network. With `resident_seconds` a local model's engine is one that other
-    processes share; it ends so long after its last use. Raises PolicyError, naming near matches,
-    when `model` means nothing.
+    processes share; it ends so long after its last use. A hosted model has `request_seconds` for
+    an answer. Raises PolicyError, naming near matches, when `model` means nothing.
     """
     model = model.strip()
     if not model:
@@ -66,7 +67,9 @@ def open_policy(
         from policies.hosted import LiteLLMPolicy
 
         name, base = (server[1], server[2]) if server else (model, None)
-        return LiteLLMPolicy(name, api_base=base, context_tokens=context_tokens)
+        return LiteLLMPolicy(
+            name, api_base=base, context_tokens=context_tokens, timeout=request_seconds
+        )
     found = local(model, on_download)
     from policies.llamacpp import CONTEXT_TOKENS, PARALLEL, LlamaCppPolicy
 

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from policies.base import (
     MALFORMED,
@@ -75,6 +76,7 @@ class LiteLLMPolicy:
         self._litellm = load_litellm()
         self._model = model
         self._base = api_base
+        self._shown_base = _without_credentials(api_base or "")
         self._retries = retries
         self._timeout = timeout
         try:
@@ -98,8 +100,8 @@ class LiteLLMPolicy:
 
     @property
     def version(self) -> str:
-        """The model's name, with its server where one was given."""
-        return f"{self._model}@{self._base}" if self._base else self._model
+        """The model's name, with its server where one was given, but for what may be secret."""
+        return f"{self._model}@{self._shown_base}" if self._base else self._model
 
     @property
     def context_tokens(self) -> int:
@@ -126,7 +128,7 @@ class LiteLLMPolicy:
     ) -> list[Completion]:
         """Draw `n` completions, in one request where the provider can.
 
-        Progress is reported after each request. `Usage.prompt` and `Usage.cached` are those of
+        Progress is reported between two requests. `Usage.prompt` and `Usage.cached` are those of
         the whole request on its first completion and 0 on the others, so that sums are right.
         """
         if n < 1:
@@ -143,7 +145,7 @@ class LiteLLMPolicy:
                 raise PolicyError(f"{self.version} answered without a choice: try again.")
             self._many = self._many and len(fresh) >= wanted
             drawn += fresh[:wanted]
-            if on_progress is not None:
+            if on_progress is not None and len(drawn) < n:
                 count = sum(completion.usage.completion for completion in drawn)
                 seconds = time.monotonic() - begun
                 on_progress(Progress(completion_tokens=count, seconds=seconds))
@@ -170,11 +172,13 @@ class LiteLLMPolicy:
             "model": self._model,
             "messages": [message.as_chat() for message in messages],
             "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
             "max_retries": 0,
             "timeout": self._timeout,
         }
+        # Claude's models refuse a request that names both.
+        if sampling.top_p < 1.0 and "claude" not in self._model.lower():
+            request["top_p"] = sampling.top_p
         if n > 1:
             request["n"] = n
         if sampling.stop:
@@ -197,7 +201,7 @@ class LiteLLMPolicy:
 
     def _ask(self, request: dict[str, Any]) -> Any:
         errors = self._litellm.exceptions
-        where = self._base or f"the provider {self._provider}"
+        where = self._shown_base or f"the provider {self._provider}"
         try:
             return self._retry(request)
         except errors.ContextWindowExceededError as error:
@@ -276,6 +280,13 @@ class LiteLLMPolicy:
                 )
             )
         return drawn
+
+
+def _without_credentials(url: str) -> str:
+    """The URL without user, password, query and fragment."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
 def _as_tool(tool: dict[str, Any]) -> dict[str, Any]:

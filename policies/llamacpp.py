@@ -210,7 +210,7 @@ class LlamaCppPolicy:
         version = self.version
         drawn = []
         choices = answer if isinstance(answer, list) else [answer]
-        for choice in sorted(choices, key=lambda choice: int(choice["index"])):
+        for number, choice in enumerate(sorted(choices, key=lambda one: int(one["index"]))):
             ids = tuple(int(token) for token in choice["tokens"])
             ended = choice["stop_type"] == "eos"
             text = str(choice["content"])
@@ -228,7 +228,7 @@ class LlamaCppPolicy:
                     finish_reason="length" if choice["stop_type"] == "limit" else "stop",
                     usage=Usage(
                         prompt=len(prompt_ids),
-                        cached=int(timings["cache_n"]),
+                        cached=len(prompt_ids) if number else int(timings["cache_n"]),
                         completion=len(ids),
                     ),
                     seconds=seconds,

@@ -78,6 +78,7 @@ def _open_policy(settings: Settings) -> Policy:
         context_tokens=settings.context_tokens,
         on_download=refuse_download,
         resident_seconds=None if settings.resident == "never" else settings.resident_seconds,
+        request_seconds=settings.fix_timeout,
     )
 
 

@@ -20,7 +20,9 @@ def open_for(settings: Settings, store: Path | None, stack: ExitStack) -> tuple[
     """
     assert store is not None
     opened = stack.enter_context(Store.open(store))
-    open_one = partial(open_policy, context_tokens=settings.context_tokens)
+    open_one = partial(
+        open_policy, context_tokens=settings.context_tokens, request_seconds=settings.timeout
+    )
     policy = open_team(open_one, settings.model, settings.members)
     stack.callback(policy.close)
     return policy, opened

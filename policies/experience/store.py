@@ -11,10 +11,9 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from policies.experience.codec import CodecError, decode
@@ -65,17 +64,10 @@ class Writer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
+    def __exit__(self, *_: object) -> None:
+        # Where it cannot be written, the end of this process says the same.
+        with suppress(StoreError):
             self.close()
-        except StoreError:
-            if error is None:
-                raise
 
 
 class Store:

@@ -19,7 +19,7 @@ from pydantic import Field, ValidationError
 
 from policies.base import Frozen, PolicyError
 from policies.hub.files import digest, locked, sync_directory, sync_folder, write_json
-from policies.hub.store import Listed
+from policies.hub.store import Listed, is_known, unknown_model
 from policies.paths import data_root
 
 BASE = "base"
@@ -264,6 +264,8 @@ def promote(name_version: str) -> None:
     name, version = split_reference(name_version) or ("", "")
     if version != BASE:
         load_adapter_path(name_version)
+    elif not (is_known(name) or _folder(name).is_dir()):
+        raise unknown_model(name)
     with locked(_folder(name) / ".lock"):
         known = history(name)
         if _stack(known)[-1] != version:

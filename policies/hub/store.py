@@ -73,7 +73,7 @@ def weights_path(name: str) -> Path:
     if name in CATALOGUE:
         return models_root() / CATALOGUE[name].file
     entry = registered(name)
-    return Path(entry.source) if entry.local else models_root() / f"{name}.gguf"
+    return Path(entry.source) if entry.local else models_root() / "added" / f"{name}.gguf"
 
 
 def locate(name_or_path: str) -> ModelFile:

@@ -73,6 +73,25 @@ def test_the_policy_chooses_among_edits_that_pass_and_do_not_do_the_same(
     assert "value >= high" not in chosen.grammar
 
 
+def test_no_secret_is_written_by_the_policy(git_repo, tmp_path, strategies):
+    strategies("search", "infill")
+    secret = "ghp_" + "aB3" * 12
+    source = (
+        f"def fetch(get, tries):\n    if tries < 1:\n        tries = tries - 2  # {secret}\n"
+        "    return get(tries)\n"
+    )
+    tests = "".join(
+        f"def test_{n}():\n    assert fetch(lambda tries: tries, {n}) == {n}\n\n" for n in (0, 7)
+    )
+    repo = git_repo({"lib.py": source, "test_lib.py": f"from lib import fetch\n\n{tests}"})
+    report = shop.solve(repo, unasked(tmp_path), "--samples", "2")
+    for sampled in of(Sampled, report):
+        assert secret not in sampled.grammar + sampled.text
+        assert f"  # {secret[:6]}" not in sampled.grammar
+    assert report["status"] == "verified"
+    assert secret in (repo / "lib.py").read_text()
+
+
 def test_nothing_is_asked_where_all_edits_that_pass_do_the_same(git_repo, tmp_path, strategies):
     strategies("search")
     repo = git_repo({"lib.py": LIBRARY, "test_lib.py": SEVERAL + MORE})

@@ -28,6 +28,7 @@ from policies.hub.adapters import (
     rollback,
     save_adapter,
 )
+from policies.paths import data_root
 
 pytestmark = pytest.mark.usefixtures("home", "no_proxies")
 ROOT = Path(__file__).parents[2]
@@ -173,6 +174,12 @@ def test_promotions_and_rollbacks(trained):
     promote("tiny@base")
     assert current("tiny") == "base"
     assert rollback("tiny") == "v2"
+
+
+def test_the_base_of_no_model_is_not_promoted(trained):
+    with pytest.raises(PolicyError, match=r"Did you mean qwen2\.5-coder-1\.5b"):
+        promote("qwen2.5-coder-1.5@base")
+    assert not (data_root() / "adapters" / "qwen2.5-coder-1.5").exists()
 
 
 def test_a_version_is_not_given_out_twice(trained):

@@ -20,6 +20,7 @@ from policies.base import (
     Message,
     Policy,
     PolicyError,
+    Progress,
     Sampling,
     ToolCall,
 )
@@ -85,6 +86,30 @@ def test_the_prompt_of_a_known_model_is_cached(monkeypatch):
     assert policy.calls_tools
     assert policy.context_tokens > 100_000
     assert policy.count_tokens(ASK) > 5
+
+
+def test_claude_is_sent_no_top_p_and_others_one_that_cuts(monkeypatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "x")
+    for model, base, wanted in (
+        ("anthropic/claude-sonnet-4-5", None, [None, None]),
+        ("openai/m", "http://127.0.0.1:9/v1", [0.95, None]),
+    ):
+        policy = LiteLLMPolicy(model, api_base=base)
+        requests = [policy._request(ASK, 1, Sampling(top_p=p), None, 0) for p in (0.95, 1.0)]
+        assert [request.get("top_p") for request in requests] == wanted
+
+
+def test_what_is_secret_in_a_servers_address_is_not_told():
+    policy = LiteLLMPolicy("openai/x", api_base="http://me:pass@127.0.0.1:9/v1?key=k", retries=0)
+    assert policy.version == "openai/x@http://127.0.0.1:9/v1"
+    with pytest.raises(PolicyError, match=r"cannot reach http://127\.0\.0\.1:9/v1 ") as told:
+        policy.sample(ASK, 1, Sampling())
+    assert "pass" not in str(told.value)
+
+
+def test_a_request_takes_no_longer_than_it_may():
+    policy = open_policy("openai/x@http://127.0.0.1:9/v1", request_seconds=7.0)
+    assert policy._request(ASK, 1, Sampling(), None, 0)["timeout"] == 7.0
 
 
 def test_messages_and_malformed_calls():
@@ -161,7 +186,8 @@ def test_tool_calls_and_a_server_that_ignores_n(monkeypatch):
             Message(role="tool", tool_call_id="c0", content="text"),
         ]
         sampling = Sampling(seed=3, stop=("X",))
-        two = policy.sample(ask, 2, sampling, Constraint(tools=(TOOL,)))
+        told: list[Progress] = []
+        two = policy.sample(ask, 2, sampling, Constraint(tools=(TOOL,)), told.append)
     finally:
         server.shutdown()
         thread.join()
@@ -169,6 +195,7 @@ def test_tool_calls_and_a_server_that_ignores_n(monkeypatch):
     assert [answer.tool_calls[0].arguments for answer in two] == [{"path": "setup.py"}] * 2
     assert two[0].finish_reason == "tool_calls"
     assert (two[0].usage.prompt, two[0].usage.cached, two[0].usage.completion) == (50, 32, 9)
+    assert [step.completion_tokens for step in told] == [9]
     first, second = Provider.requests
     assert (first["n"], first["seed"], second["seed"]) == (2, 3, 4)
     assert first["tools"][0]["function"]["name"] == "read_file"

@@ -281,6 +281,26 @@ def test_added_from_the_hub_and_removed(hub, weights):
     assert not model.path.exists()
 
 
+def test_an_added_model_has_no_file_with_one_of_the_catalogue(hub, tiny, weights):
+    hub.files[URL] = weights
+    hub.files["/me/repo/resolve/main/Other.gguf"] = weights + b"!"
+    known = pull("tiny")
+    stem = known.path.stem
+    store.add("hf:me/repo/Other.gguf", f"{stem}.v2")
+    other = store.add("hf:me/repo/Other.gguf", f"{tiny.file.removesuffix('.gguf')}-x").name
+    assert store.weights_path(other).parent != known.path.parent
+    pull(other)
+    store.remove(other)
+    assert store.locate("tiny") == known
+
+
+def test_a_relative_home_is_made_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("APPRENTICE_HOME", "data")
+    monkeypatch.setenv("APPRENTICE_MODELS", "weights")
+    assert (data_root(), models_root()) == (tmp_path / "data", tmp_path / "weights")
+
+
 def test_a_login_page_is_no_added_model(hub, weights):
     hub.files["/x.gguf"] = weights
     hub.portal = b"<html>log in</html>"
@@ -288,7 +308,7 @@ def test_a_login_page_is_no_added_model(hub, weights):
     with pytest.raises(PolicyError, match=r"x\.gguf is no GGUF file: it starts with b'<htm'"):
         pull(name)
     assert store.registered(name).sha256 is None
-    assert not list(models_root().glob("*.part*"))
+    assert not list(models_root().rglob("*.part*"))
     hub.portal = None
     assert pull(name).path.read_bytes() == weights
 
@@ -312,7 +332,8 @@ def test_a_login_page_spoils_no_catalogue_model(hub, tiny, weights, index):
 def test_files_without_a_known_digest_are_not_spliced(hub, weights):
     hub.files["/x.gguf"] = weights
     name = store.add(f"{hub.url}/x.gguf").name
-    (models_root() / "x.gguf.part").write_bytes(b"GGUF of another file")
+    (models_root() / "added").mkdir()
+    (models_root() / "added" / "x.gguf.part").write_bytes(b"GGUF of another file")
     hub.break_after = [600_000]
     assert pull(name).path.read_bytes() == weights
     assert [wanted for _, wanted in hub.requests] == [None, None]
@@ -324,13 +345,14 @@ def test_files_without_a_known_digest_are_not_spliced(hub, weights):
 def test_removal_takes_the_leftovers(hub, tiny, weights):
     hub.files["/x.gguf"] = weights
     name = store.add(f"{hub.url}/x.gguf").name
-    for leftover in ("x.gguf.part", "tiny.gguf.hub.part", "tiny.gguf.pypi.part"):
+    (models_root() / "added").mkdir()
+    for leftover in ("added/x.gguf.part", "tiny.gguf.hub.part", "tiny.gguf.pypi.part"):
         (models_root() / leftover).write_bytes(b"GGUF")
     (models_root() / "tiny.gguf.pypi.part.json").write_text("{}")
     (models_root() / "tiny.gguf.pypi.part.tmp").mkdir()
     assert store.remove(name) is None
     assert store.remove("tiny") is None
-    assert not list(models_root().glob("*.part*"))
+    assert not list(models_root().rglob("*.part*"))
 
 
 def test_added_from_a_url_that_is_gone(hub):

@@ -49,6 +49,7 @@ def test_a_completion_is_complete(policy):
 def test_a_conversation_keeps_its_tokens_and_its_cache(policy, constraint):
     sampling = Sampling(max_tokens=16, temperature=0.9, seed=5)
     answers = policy.sample(ASK, 3, sampling, constraint)
+    assert [a.usage.cached for a in answers[1:]] == [a.usage.prompt for a in answers[1:]]
     for chosen, cached in ((answers[0], True), (answers[2], False)):
         follow = answered(ASK, chosen.text, "Now in one line.")
         second = policy.sample(follow, 1, Sampling(max_tokens=4))[0]
