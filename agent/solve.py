@@ -95,6 +95,7 @@ class _Run:
     located: Located | None = None
     delivered: Outcome | None = None
     reproduction: File | None = None
+    failed_twice: bool = False
     voters: Mapping[File, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     def solve(self, deliver: Deliver) -> Outcome:
@@ -173,6 +174,7 @@ class _Run:
         pytest = self.workspace.command.framework == "pytest"
         if self.targets and pytest:
             traced = self.trace(sandbox, self.before)
+            self.failed_twice = not {*self.targets}.isdisjoint(traced.failing)
         ranked = localise(
             codemap, files, traced, self.targets, self.task.issue, self.settings.protected
         )
@@ -300,6 +302,7 @@ class _Run:
             self.targets,
             self.settings.protected,
             self.task.held_out,
+            self.failed_twice,
         )
 
     def attempt(self, sandbox: Sandbox) -> Attempts:

@@ -64,7 +64,8 @@ class Verifier:
 
     `baseline` is the test run before any change: its ids are the ids that must come back, and
     `targets` (a part of its failing ids) must pass. `held_out` are test files that no policy has
-    seen, which must pass as well.
+    seen, which must pass as well. `failed_twice` says that another run without a change has shown
+    the targets failing as well; else a patch that passes is followed by one.
     """
 
     workspace: Workspace
@@ -72,6 +73,7 @@ class Verifier:
     targets: tuple[str, ...]
     protected: Sequence[str] = ()
     held_out: tuple[File, ...] = ()
+    failed_twice: bool = False
 
     def judge(self, diff: str) -> Verdict:
         """Verify a diff. Raises SandboxError when the sandbox itself fails."""
@@ -144,6 +146,8 @@ class Verifier:
 
     def _fails_without(self, runs: list[TestRun]) -> bool:
         """Whether a target fails again on the untouched copy, alone or among all tests."""
+        if self.failed_twice:
+            return True
         for only in (self.targets, ()):
             with self.workspace.fresh() as sandbox:
                 try:

@@ -49,6 +49,7 @@ def test_a_patch_is_no_fix_of_a_test_that_fails_only_by_chance():
     lines = unified_diff(old, ["# As it was.\n", *old], "a/code_1.py", "b/code_1.py")
     diff = "diff --git a/code_1.py b/code_1.py\n" + "".join(lines)
     failed = dataclasses.replace(run, outcomes={TARGET: "failed"})
+    assert Verifier(tree, failed, (TARGET,), failed_twice=True).judge(diff).verified
     verdict = Verifier(tree, failed, (TARGET,)).judge(diff)
     assert not verdict.verified
     assert verdict.reasons == ("the failing tests pass without the patch as well: they are flaky",)

@@ -2,11 +2,14 @@
 
 import sqlite3
 import subprocess
+import sys
 
 import pytest
 
 from agent import apply
+from agent.api import verify
 from agent.reproduce import imports, refusal
+from agent.verify.verifier import Verifier
 from policies.experience.events import Finished, Judged, Prompted, Sampled, TaskStarted
 from policies.experience.prompt import prompt_of
 from policies.experience.store import Store, default_path
@@ -76,6 +79,19 @@ def test_a_patch_that_was_applied_is_told_when_the_store_fails_after_it(
     assert (report["status"], report["applied"]) == ("verified", "working tree")
     assert "The end of this run is not in the store" in report["hint"]
     assert "(number - 1) * size" in (repo / "shop/catalogue.py").read_text()
+
+
+def test_what_failed_when_it_was_traced_is_not_asked_to_fail_again(repo, tmp_path, monkeypatch):
+    def spied(verifier, runs):
+        seen.append(verifier.failed_twice)
+        return real(verifier, runs)
+
+    seen, real = [], Verifier._fails_without
+    monkeypatch.setattr(Verifier, "_fails_without", spied)
+    model = shop.script(tmp_path, [shop.PLAN, shop.GOOD])
+    assert shop.solve(repo, model, "--patch", tmp_path / "fix.patch")["status"] == "verified"
+    verify(repo, (tmp_path / "fix.patch").read_text(), environment=sys.prefix, sandbox="bubblewrap")
+    assert seen == [True, False]
 
 
 def test_a_wrong_patch_is_criticised_and_revised(repo, tmp_path):
