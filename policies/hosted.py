@@ -128,7 +128,7 @@ class LiteLLMPolicy:
     ) -> list[Completion]:
         """Draw `n` completions, in one request where the provider can.
 
-        Progress is reported between two requests. `Usage.prompt` and `Usage.cached` are those of
+        Progress is reported after each request. `Usage.prompt` and `Usage.cached` are those of
         the whole request on its first completion and 0 on the others, so that sums are right.
         """
         if n < 1:
@@ -145,7 +145,7 @@ class LiteLLMPolicy:
                 raise PolicyError(f"{self.version} answered without a choice: try again.")
             self._many = self._many and len(fresh) >= wanted
             drawn += fresh[:wanted]
-            if on_progress is not None and len(drawn) < n:
+            if on_progress is not None:
                 count = sum(completion.usage.completion for completion in drawn)
                 seconds = time.monotonic() - begun
                 on_progress(Progress(completion_tokens=count, seconds=seconds))

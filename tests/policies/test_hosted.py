@@ -195,7 +195,7 @@ def test_tool_calls_and_a_server_that_ignores_n(monkeypatch):
     assert [answer.tool_calls[0].arguments for answer in two] == [{"path": "setup.py"}] * 2
     assert two[0].finish_reason == "tool_calls"
     assert (two[0].usage.prompt, two[0].usage.cached, two[0].usage.completion) == (50, 32, 9)
-    assert [step.completion_tokens for step in told] == [9]
+    assert [step.completion_tokens for step in told] == [9, 18]
     first, second = Provider.requests
     assert (first["n"], first["seed"], second["seed"]) == (2, 3, 4)
     assert first["tools"][0]["function"]["name"] == "read_file"
