@@ -15,8 +15,8 @@ from agent.session import Session
 from agent.task import Budget
 from agent.verify.outcomes import is_green
 from agent.verify.protected import is_protected
-from agent.workspace import Workspace, timed, unchanged
-from policies.base import Message, Policy, Progress, Sampling
+from agent.workspace import Workspace, timed
+from policies.base import Message, OnProgress, Policy, Sampling
 from policies.experience.events import Acted, AttemptEnded, Observed, Patched, Phase, Shortened
 from policies.experience.prompt import shortened
 from policies.team import answering
@@ -88,8 +88,8 @@ class Attempt(ABC):
 
     def run_tests(self, only: tuple[str, ...] = ()) -> TestRun:
         """Run tests, all or these, and leave the sandbox as it was."""
-        with unchanged(self.sandbox):
-            return self.workspace.test(self.sandbox, only, seconds=self.budget.seconds_left)
+        left = self.budget.seconds_left
+        return self.workspace.test_and_undo(self.sandbox, only, seconds=left)
 
     def ask(
         self,
@@ -217,7 +217,7 @@ class Attempt(ABC):
         """Where in the trajectory an event belongs."""
         return {"attempt": self.number, "round": self.round, "phase": phase}
 
-    def progress(self, progress: Progress) -> None:
-        """Hand tokens per second to the view, and stop when the time is up."""
-        self.session.progress(progress)
-        self.budget.check()
+    @property
+    def progress(self) -> OnProgress:
+        """Hands tokens per second to the view, and stops when the time is up."""
+        return self.budget.holding(self.session.progress)

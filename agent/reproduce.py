@@ -12,7 +12,7 @@ from agent.paths import module_of
 from agent.session import Session
 from agent.task import Budget
 from agent.workspace import Workspace, timed
-from policies.base import Completion, ContextOverflow, Message, Policy, Progress, Sampling
+from policies.base import Completion, ContextOverflow, Message, Policy, Sampling
 from policies.experience.events import Observed
 from tools.edit import CREATE_FILE
 from tools.sandbox.base import File, Sandbox, SandboxError
@@ -119,11 +119,7 @@ def _ask(
     limit = constraint(
         [CREATE_FILE], {"path": [path]}, calls_tools=policy.calls_tools, lines=MOST_LINES
     )
-
-    def progress(report: Progress) -> None:
-        session.progress(report)
-        budget.check()
-
+    progress = budget.holding(session.progress)
     clock = timed()
     completion = policy.sample(session.messages(-1), 1, sampling, limit, progress)[0]
     budget.charge(completion.usage, clock())

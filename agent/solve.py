@@ -20,9 +20,9 @@ from agent.status import AgentError, BudgetSpent, EnvironmentFailure, Status
 from agent.targets import choose_targets
 from agent.task import Budget, Task
 from agent.verify.outcomes import test_files
-from agent.verify.protected import helpers
+from agent.verify.protected import with_helpers
 from agent.verify.verifier import Verdict, Verifier, with_file
-from agent.workspace import Workspace, timed, unchanged
+from agent.workspace import Workspace, timed
 from policies.base import Message, Policy, PolicyError
 from policies.experience.events import Applied, Finished, Located, Prepared, TaskStarted
 from policies.experience.redact import redact
@@ -145,8 +145,7 @@ class _Run:
         return self.conclude(attempts, deliver, invented=invented)
 
     def test_baseline(self, sandbox: Sandbox) -> TestRun:
-        with unchanged(sandbox):
-            run = self.workspace.test(sandbox, seconds=self.budget.seconds_left)
+        run = self.workspace.test_and_undo(sandbox, seconds=self.budget.seconds_left)
         self.budget.test_seconds += run.seconds
         self.session.record_tests("baseline", run, phase="prepare")
         if not run.outcomes:
@@ -160,8 +159,8 @@ class _Run:
     def protect(self, files: tuple[str, ...]) -> None:
         """Protect the files that hold tests, whatever they are called, and those beside them."""
         contents = self.workspace.contents
-        more = files_of_tests(contents) | helpers(files, contents)
-        protected = (*self.settings.protected, *files, *sorted(more))
+        tests = (*with_helpers(files, contents), *sorted(files_of_tests(contents)))
+        protected = (*self.settings.protected, *tests)
         self.settings = self.settings.model_copy(update={"protected": protected})
 
     def gather(self, sandbox: Sandbox) -> Evidence:
@@ -236,8 +235,7 @@ class _Run:
         """Run again with calls recorded: everything when that is quick, else the targets."""
         only = () if run.seconds < TRACE_SECONDS else self.targets
         left = self.budget.seconds_left
-        with unchanged(sandbox):
-            traced = self.workspace.test(sandbox, only, trace=True, seconds=left)
+        traced = self.workspace.test_and_undo(sandbox, only, trace=True, seconds=left)
         self.budget.test_seconds += traced.seconds
         return traced
 

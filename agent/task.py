@@ -9,7 +9,7 @@ from typing import Literal, TypedDict
 
 from agent.repository import Capture
 from agent.status import BudgetSpent, UsageError
-from policies.base import Usage
+from policies.base import OnProgress, Progress, Usage
 from tools.sandbox.base import File
 
 MAX_ISSUE_CHARACTERS = 12_000
@@ -92,6 +92,15 @@ class Budget:
             cached=self.usage.cached + usage.cached,
             completion=self.usage.completion + usage.completion,
         )
+
+    def holding(self, show: OnProgress) -> OnProgress:
+        """What reports to `show`, and raises BudgetSpent when tokens or seconds have run out."""
+
+        def report(progress: Progress) -> None:
+            show(progress)
+            self.check()
+
+        return report
 
     @property
     def exhausted(self) -> Literal["", "time", "tokens"]:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from agent.context.brief import views
 from agent.task import Budget
-from agent.workspace import Workspace, unchanged
+from agent.workspace import Workspace
 from tools.base import Arguments, Observation, Tool, ToolError
 from tools.sandbox.base import Sandbox
 from tools.testing.results import TestEnvironmentError
@@ -28,8 +28,8 @@ def tests_tool(workspace: Workspace, budget: Budget) -> Tool[RunTests]:
 
     def run_tests(sandbox: Sandbox, arguments: RunTests) -> Observation:
         try:
-            with unchanged(sandbox):
-                run = workspace.test(sandbox, arguments.tests, seconds=budget.seconds_left)
+            left = budget.seconds_left
+            run = workspace.test_and_undo(sandbox, arguments.tests, seconds=left)
         except TestEnvironmentError as error:
             raise ToolError(str(error)) from error
         budget.test_seconds += run.seconds

@@ -97,6 +97,18 @@ class Workspace:
         lost = tuple(m for m in run.missing_modules if not self._is_own(m))
         return dataclasses.replace(run, missing_modules=lost)
 
+    def test_and_undo(
+        self,
+        sandbox: Sandbox,
+        only: tuple[str, ...] = (),
+        *,
+        trace: bool = False,
+        seconds: float | None = None,
+    ) -> TestRun:
+        """Run the tests as `test` does, and leave the sandbox as it was."""
+        with unchanged(sandbox):
+            return self.test(sandbox, only, trace=trace, seconds=seconds)
+
     def _is_own(self, module: str) -> bool:
         """Whether a module that could not be imported would be one of the repository."""
         top = module.partition(".")[0]

@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from policies.base import (
     MALFORMED,
@@ -101,7 +101,7 @@ class LiteLLMPolicy:
     @property
     def version(self) -> str:
         """The model's name, with its server where one was given, but for what may be secret."""
-        return f"{self._model}@{self._shown_base}" if self._base else self._model
+        return f"{self._model}@{self._shown_base}" if self._shown_base else self._model
 
     @property
     def context_tokens(self) -> int:
@@ -286,7 +286,7 @@ def _without_credentials(url: str) -> str:
     """The URL without user, password, query and fragment."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+    return parts._replace(netloc=host, query="", fragment="").geturl()
 
 
 def _as_tool(tool: dict[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from agent.verify.audit import audit
 from agent.verify.held_out import judge
 from agent.verify.outcomes import doctest_files, test_files
 from agent.verify.patch import split
-from agent.verify.protected import helpers, is_protected
+from agent.verify.protected import is_protected, with_helpers
 from agent.verify.tamper import examples_changed
 from agent.workers.inside import Job
 from agent.workspace import Workspace, make_workspace
@@ -157,9 +157,8 @@ def _test_files(instance: Instance) -> tuple[str, ...]:
     """The files that hold tests of the row, those beside them, and those of the test patch."""
     before = set(base_files(instance))
     changed = {file.path for file in visible_files(instance) if file not in before}
-    tests = test_files(_wanted(instance))
-    beside = helpers(tests, (file.path for file in before))
-    return tuple(sorted(changed.union(tests, beside)))
+    tests = with_helpers(test_files(_wanted(instance)), (file.path for file in before))
+    return tuple(sorted(changed.union(tests)))
 
 
 def _wanted(instance: Instance) -> tuple[str, ...]:

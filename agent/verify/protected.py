@@ -65,14 +65,16 @@ def is_protected(path: str, extra: Sequence[str] = ()) -> bool:
     return any(path == pattern or fnmatchcase(path, pattern) for pattern in extra)
 
 
-def helpers(tests: Iterable[str], paths: Iterable[str]) -> frozenset[str]:
-    """The files of folders that are called like tests, at any depth, and hold some of `tests`.
+def with_helpers(tests: Iterable[str], paths: Iterable[str]) -> tuple[str, ...]:
+    """Files of tests, and those of `paths` beside them in folders that are called like tests.
 
-    Of others (`django/test`) only those at the top are taken for tests by their name alone.
+    Such a folder counts at any depth; without tests in it (`django/test`) only at the top.
     """
-    folders = {str(PurePosixPath(test).parent) for test in tests}
+    files = set(tests)
+    folders = {str(PurePosixPath(test).parent) for test in files}
     named = {f for f in folders if plain(PurePosixPath(f).name) in _TESTS_AT_THE_TOP}
-    return frozenset(path for path in paths if str(PurePosixPath(path).parent) in named)
+    beside = {path for path in paths if str(PurePosixPath(path).parent) in named}
+    return tuple(sorted(files | beside))
 
 
 def plain(part: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.verify.audit import audit, padded
@@ -80,8 +80,8 @@ class Verifier:
         clock = timed()
         runs: list[TestRun] = []
 
-        def test(sandbox: Sandbox) -> TestRun:
-            runs.append(self.workspace.test(sandbox))
+        def test(sandbox: Sandbox, only: tuple[str, ...] = ()) -> TestRun:
+            runs.append(self.workspace.test(sandbox, only))
             return runs[-1]
 
         parts = split(diff, self.protected)
@@ -122,7 +122,7 @@ class Verifier:
                 noted.append(f"no control: {', '.join(audited.unchecked[:3])}")
             if not found and self.held_out and (reason := judge(tree, self.held_out).reason):
                 failures = (reason,)
-            if not found and not failures and not self._fails_without(runs):
+            if not found and not failures and not self._fails_without(test):
                 failures = ("the failing tests pass without the patch as well: they are flaky",)
         fixed = tuple(test for test in self.targets if is_green(run, test))
         broken = broken_tests(self.baseline, run)
@@ -144,17 +144,17 @@ class Verifier:
             seconds=clock(),
         )
 
-    def _fails_without(self, runs: list[TestRun]) -> bool:
+    def _fails_without(self, test: Callable[[Sandbox, tuple[str, ...]], TestRun]) -> bool:
         """Whether a target fails again on the untouched copy, alone or among all tests."""
         if self.failed_twice:
             return True
         for only in (self.targets, ()):
             with self.workspace.fresh() as sandbox:
                 try:
-                    runs.append(self.workspace.test(sandbox, only))
+                    run = test(sandbox, only)
                 except TestEnvironmentError:
                     return True
-            if not all(is_green(runs[-1], target) for target in self.targets):
+            if not all(is_green(run, target) for target in self.targets):
                 return True
         return False
 

@@ -25,6 +25,7 @@ from agent.tasks.environment import with_environment
 from agent.tasks.instance import Instance, Variant, read_instances
 from agent.tasks.tree import capture_of
 from agent.verify.outcomes import test_files
+from agent.verify.protected import with_helpers
 from agent.workspace import make_workspace
 from tools.codemap import MODULE, Codemap
 
@@ -62,7 +63,7 @@ def _located(instance: Instance, sandbox: str) -> dict[str, Any]:
             run = workspace.test(box, trace=True)
             asked = instance.fail_to_pass if variant == "visible" else ()
             targets = tuple(test for test in run.failing if test in asked)
-            protected = test_files(run.outcomes)
+            protected = with_helpers(test_files(run.outcomes), files)
             issue = instance.problem_statement
             ranked = localise(codemap, files, run, targets, issue, protected)
             if targets:

@@ -23,6 +23,7 @@ from agent.tasks.environment import with_environment
 from agent.tasks.instance import Instance, read_instances
 from agent.tasks.tree import capture_of
 from agent.verify.outcomes import test_files
+from agent.verify.protected import with_helpers
 from agent.verify.verifier import Verifier
 from agent.workspace import make_workspace, timed
 
@@ -57,7 +58,8 @@ def _judge(instance: Instance, sandbox: str) -> dict[str, Any]:
     with workspace.fresh() as opened:
         baseline = workspace.test(opened)
     once = clock()
-    verifier = Verifier(workspace, baseline, instance.fail_to_pass, test_files(baseline.outcomes))
+    tests = with_helpers(test_files(baseline.outcomes), workspace.contents)
+    verifier = Verifier(workspace, baseline, instance.fail_to_pass, tests)
     verdict = verifier.judge(instance.patch)
     return {
         "instance_id": instance.instance_id,

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.verify.patch import split
-from agent.verify.protected import helpers, is_protected
+from agent.verify.protected import is_protected, with_helpers
 from agent.verify.verifier import Verifier
 from agent.workspace import Workspace
 from tools.sandbox.base import File, Spec
@@ -214,8 +214,9 @@ def test_helpers_of_tests_are_protected_and_packages_that_are_called_like_them_a
 
 def test_what_stands_beside_tests_in_a_folder_called_like_them_is_a_helper():
     paths = ("shop/test/base.py", "shop/test/deep/a.py", "shop/price.py", "shop/more/test/b.py")
-    assert helpers(["shop/test/test_price.py"], paths) == {"shop/test/base.py"}
-    assert helpers(["shop/test_price.py"], paths) == set()
+    tests = ("shop/test/test_price.py",)
+    assert with_helpers(tests, paths) == ("shop/test/base.py", *tests)
+    assert with_helpers(["shop/test_price.py"], paths) == ("shop/test_price.py",)
 
 
 def test_a_patch_without_modes_turns_no_link():

@@ -82,9 +82,9 @@ def test_a_patch_that_was_applied_is_told_when_the_store_fails_after_it(
 
 
 def test_what_failed_when_it_was_traced_is_not_asked_to_fail_again(repo, tmp_path, monkeypatch):
-    def spied(verifier, runs):
+    def spied(verifier, test):
         seen.append(verifier.failed_twice)
-        return real(verifier, runs)
+        return real(verifier, test)
 
     seen, real = [], Verifier._fails_without
     monkeypatch.setattr(Verifier, "_fails_without", spied)

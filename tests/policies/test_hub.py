@@ -281,15 +281,15 @@ def test_added_from_the_hub_and_removed(hub, weights):
     assert not model.path.exists()
 
 
-def test_an_added_model_has_no_file_with_one_of_the_catalogue(hub, tiny, weights):
-    hub.files[URL] = weights
+def test_an_added_model_has_no_file_with_one_of_the_catalogue(hub, tiny, weights, monkeypatch):
+    entry = tiny.model_copy(update={"file": "other.gguf"})
+    monkeypatch.setitem(CATALOGUE, "tiny", entry)
+    hub.files["/owner/tiny/resolve/main/other.gguf"] = weights
     hub.files["/me/repo/resolve/main/Other.gguf"] = weights + b"!"
     known = pull("tiny")
-    stem = known.path.stem
-    store.add("hf:me/repo/Other.gguf", f"{stem}.v2")
-    other = store.add("hf:me/repo/Other.gguf", f"{tiny.file.removesuffix('.gguf')}-x").name
-    assert store.weights_path(other).parent != known.path.parent
-    pull(other)
+    other = store.add("hf:me/repo/Other.gguf").name
+    assert store.weights_path(other).name == known.path.name
+    assert pull(other).sha256 != known.sha256
     store.remove(other)
     assert store.locate("tiny") == known
 

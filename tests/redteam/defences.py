@@ -292,15 +292,15 @@ VERDICT = (
     Defence(
         "targets that fail again",
         "agent/verify/verifier.py",
-        "            if not found and not failures and not self._fails_without(runs):\n",
+        "            if not found and not failures and not self._fails_without(test):\n",
         "            if False:\n",
         "tests/agent/test_audit.py::test_a_patch_is_no_fix_of_a_test_that_fails_only_by_chance",
     ),
     Defence(
         "helpers beside tests",
         "agent/solve.py",
-        "        more = files_of_tests(contents) | helpers(files, contents)\n",
-        "        more = files_of_tests(contents)\n",
+        "        tests = (*with_helpers(files, contents), *sorted(files_of_tests(contents)))\n",
+        "        tests = (*files, *sorted(files_of_tests(contents)))\n",
         "tests/agent/test_audit.py::test_a_patch_of_an_assertion_beside_the_tests_is_a_finding",
     ),
     Defence(
